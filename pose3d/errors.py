@@ -1,0 +1,13 @@
+"""The one exception that users are meant to read."""
+
+
+class PoseError(Exception):
+    """Something the user can mend; its message is one line and says the next step.
+
+    The command line prints it without a traceback and exits with 1 (2 for
+    :class:`UsageError`).
+    """
+
+
+class UsageError(PoseError):
+    """An option or argument that cannot mean anything here."""
