@@ -1,0 +1,5 @@
+"""Stage 1: people and their keypoints in pictures."""
+
+from pose3d.detect.detector import Detector, load_detector
+
+__all__ = ["Detector", "load_detector"]

@@ -1,0 +1,287 @@
+"""Train the compact detector: what makes ``checkpoints/compact.safetensors``.
+
+Reads top to bottom: recipe, network, data, loop, save. One GPU or several (``torchrun``); every
+random number comes from the seed and the step, so a resumed run and a run over several processes
+go the same way as one that was never interrupted or split.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from pose3d.detect import architectures
+from pose3d.detect.detector import Detector, choose_device
+from pose3d.errors import PoseError
+from pose3d.evaluate.detector import DetectorScores, evaluate_detector
+from pose3d.train import losses, people
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides how a detector turns out, and where it goes.
+
+    Attributes
+    ----------
+    annotations, images
+        COCO `person_keypoints` file (may be gzipped) and pictures to train on.
+    val_annotations, val_images
+        The same to judge on; without them nothing is judged.
+    out
+        Folder of ``compact.safetensors`` and of the state to resume from.
+    init
+        Weights to start from: MoveNet's ``.npz`` (body and decoder) or an earlier checkpoint.
+    steps, batch
+        Length of the schedule, and pictures a step over all processes.
+    canvas
+        Side of the pictures made, pixels.
+    rate, body_rate
+        Peak learning rate, and the share of it that the body gets.
+    stop_after
+        Minutes after which the state is saved and the call ends.
+    """
+
+    annotations: Path
+    images: Path
+    out: Path
+    val_annotations: Path | None = None
+    val_images: Path | None = None
+    init: Path | None = None
+    steps: int = 10_000
+    batch: int = 128
+    canvas: int = 384
+    rate: float = 1e-3
+    body_rate: float = 0.5
+    warmup: int = 300
+    weight_decay: float = 0.02
+    ema: float = 0.999
+    seed: int = 0
+    device: str = "auto"
+    stop_after: float = float("inf")
+    compile: bool = False
+    limit: int | None = None
+    report: int = 100
+
+
+def train(recipe: Recipe, log: Callable[[str], None] = print) -> DetectorScores | None:
+    """Train, resuming where ``out`` holds a state; returns the figures of the finished detector."""
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    device = _start_process(recipe.device, world)
+    recipe.out.mkdir(parents=True, exist_ok=True)
+    share = recipe.batch // world
+    started = time.monotonic()
+
+    torch.manual_seed(recipe.seed)
+    network = architectures.build("compact")
+    initialise(network, recipe.init)
+    # On a CPU, depthwise gradients in channels-last order take several times as long.
+    layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
+    network.to(device, memory_format=layout)
+    average = {k: v.detach().clone() for k, v in network.state_dict().items()}
+    step_module: nn.Module = losses.TrainingStep(network)  # type: ignore[arg-type]
+    if world > 1:
+        step_module = DistributedDataParallel(step_module)
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": list(network.body.parameters()), "share": recipe.body_rate},
+            {"params": _new_parameters(network), "share": 1.0},
+        ],
+        lr=recipe.rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True,
+    )  # fmt: skip
+    first = _resume(recipe.out / "state.pt", network, average, optimizer, device)
+    if recipe.compile:
+        network.body.compile()
+        people.sample = torch.compile(people.sample)
+        people.recolour = torch.compile(people.recolour)
+        losses.proposal_losses = torch.compile(losses.proposal_losses)
+
+    bank = people.load_bank(recipe.annotations, recipe.images, device, limit=recipe.limit)
+    log(f"{len(bank)} pictures on {device} after {time.monotonic() - started:.0f} s")
+    sums, since, counted = torch.zeros(5, device=device), time.monotonic(), 0
+    step = first
+    for step in range(first, recipe.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.rate * group["share"] * schedule(step, recipe)
+        chance = torch.Generator(device).manual_seed(recipe.seed * 1_000_003 + step)
+        rows = torch.randint(len(bank), (recipe.batch, 4), generator=chance, device=device)
+        u = torch.rand(
+            recipe.batch, people.DRAWS + losses.DRAWS, generator=chance, device=device
+        )
+        mine = slice(rank * share, (rank + 1) * share)
+        batch = people.draw_batch(bank, rows[mine], u[mine, : people.DRAWS], recipe.canvas)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            parts = step_module(
+                batch.pictures.contiguous(memory_format=layout),
+                batch.boxes, batch.keypoints, batch.ignore, u[mine, people.DRAWS :],
+            )  # fmt: skip
+        optimizer.zero_grad(set_to_none=True)
+        sum(parts).backward()  # type: ignore[union-attr]
+        nn.utils.clip_grad_norm_(network.parameters(), 10.0)
+        optimizer.step()
+        _follow(average, network.state_dict(), min(recipe.ema, (step + 1) / (step + 10)))
+        sums += torch.stack([part.detach() for part in parts])
+        counted += 1
+        late = time.monotonic() - started > recipe.stop_after * 60
+        if counted == recipe.report or step + 1 == recipe.steps or late:
+            seconds = time.monotonic() - since
+            log(_line(step + 1, recipe, mean_over_processes(sums / counted), counted, seconds))
+            sums, since, counted = torch.zeros(5, device=device), time.monotonic(), 0
+        if _anybody(late, device):
+            break
+
+    scores = None
+    if rank == 0:
+        _save_state(recipe.out / "state.pt", step + 1, network, average, optimizer)
+        scores = _finish(recipe, average, device, log)
+    if world > 1:
+        dist.barrier()
+        dist.destroy_process_group()
+    return scores
+
+
+def initialise(network: nn.Module, path: Path | None) -> None:
+    """He's initialisation where ReLUs follow, and weights from a file where it has them."""
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if isinstance(module, nn.ConvTranspose2d):
+                module.weight.data *= 2  # stride 2: every output sees a quarter of the kernel
+            if name.rsplit(".")[-1] in ("objectness", "deltas", "score", "heatmap", "nowhere"):
+                nn.init.normal_(module.weight, std=0.01)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    nn.init.constant_(network.rpn.objectness.bias, -4.0)  # type: ignore[union-attr, arg-type]
+    if path is None:
+        return
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as file:
+            start = {_movenet_name(k): torch.from_numpy(file[k]).float() for k in file.files}
+        start = {k: v for k, v in start.items() if not k.startswith("heads.")}
+    else:
+        start = {k: v.float() for k, v in load_file(path).items()}
+    unknown = network.load_state_dict(start, strict=False).unexpected_keys
+    if unknown:
+        raise PoseError(f"{path} holds weights of another network: {', '.join(unknown[:3])} …")
+
+
+def _movenet_name(name: str) -> str:
+    if name.startswith("fpn."):
+        return name.replace("fpn.", "pyramid.decoder.")
+    return name if name.startswith("heads.") else f"body.{name}"
+
+
+def schedule(step: int, recipe: Recipe) -> float:
+    """Linear warm-up, then half a cosine down to a hundredth."""
+    if step < recipe.warmup:
+        return (step + 1) / recipe.warmup
+    done = (step - recipe.warmup) / max(recipe.steps - recipe.warmup, 1)
+    return 0.01 + 0.99 * (0.5 + 0.5 * float(np.cos(np.pi * min(done, 1.0))))
+
+
+def mean_over_processes(values: Tensor) -> Tensor:
+    """The mean of a tensor over all processes."""
+    if dist.is_initialized():
+        dist.all_reduce(values)
+        values = values / dist.get_world_size()
+    return values
+
+
+def _start_process(name: str, world: int) -> torch.device:
+    """This process's device; joins the others where there are any (``torchrun``)."""
+    device = choose_device(name)
+    if world > 1:
+        if device.type == "cuda":
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+            torch.cuda.set_device(device)
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = True
+    return device
+
+
+def _new_parameters(network: nn.Module) -> list[nn.Parameter]:
+    return [p for name, p in network.named_parameters() if not name.startswith("body.")]
+
+
+def _follow(average: dict[str, Tensor], current: dict[str, Tensor], decay: float) -> None:
+    """One step of the exponential moving average of the weights."""
+    torch._foreach_lerp_(list(average.values()), [current[k] for k in average], 1 - decay)
+
+
+def _anybody(flag: bool, device: torch.device) -> bool:
+    """Whether the flag is set on any process: clocks differ, and all must stop at one step."""
+    if not dist.is_initialized():
+        return flag
+    value = torch.tensor(float(flag), device=device)
+    dist.all_reduce(value)
+    return bool(value > 0)
+
+
+def _line(step: int, recipe: Recipe, parts: Tensor, counted: int, seconds: float) -> str:
+    named = zip(losses.Losses._fields, parts.tolist(), strict=True)
+    text = "  ".join(f"{name} {value:.4f}" for name, value in named)
+    return f"{step:6d}/{recipe.steps}  {text}  {counted * recipe.batch / seconds:.0f} pictures/s"
+
+
+def _save_state(
+    path: Path, step: int, network: nn.Module, average: dict, optimizer: torch.optim.Optimizer
+) -> None:
+    state = {
+        "step": step,
+        "network": network.state_dict(),
+        "average": average,
+        "optimizer": optimizer.state_dict(),
+    }
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    part.replace(path)
+
+
+def _resume(
+    path: Path,
+    network: nn.Module,
+    average: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    device: torch.device,
+) -> int:
+    """Load the state if there is one; returns the step to go on with."""
+    if not path.exists():
+        return 0
+    state = torch.load(path, map_location=device, weights_only=True)
+    network.load_state_dict(state["network"])
+    average.update(state["average"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])
+
+
+def _finish(
+    recipe: Recipe, average: dict[str, Tensor], device: torch.device, log: Callable[[str], None]
+) -> DetectorScores | None:
+    """Write the averaged weights, and judge them."""
+    calibration = np.tile(np.float32([1, 0]), (17, 1))
+    metadata = {
+        "architecture": "compact",
+        "config": "{}",
+        "calibration": json.dumps(calibration.tolist()),
+        "short_side": "384",
+        "recipe": json.dumps({k: str(v) for k, v in asdict(recipe).items()}),
+    }
+    path = recipe.out / "compact.safetensors"
+    save_file({k: v.half().cpu().contiguous() for k, v in average.items()}, path, metadata)
+    if recipe.val_annotations is None or recipe.val_images is None:
+        return None
+    network = architectures.build("compact")
+    network.load_state_dict({k: v.half().float() for k, v in average.items()})
+    detector = Detector(network, calibration, device=str(device), precision="fp32", min_score=0.01)
+    scores = evaluate_detector(recipe.val_annotations, recipe.val_images, detector)
+    log(f"OKS-AP {scores.ap:.4f} on {scores.images} pictures: {scores}")
+    return scores
