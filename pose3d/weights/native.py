@@ -31,12 +31,9 @@ def load_safetensors(path: Path | str) -> tuple[dict[str, "Tensor"], dict[str, s
 
     try:
         with safe_open(path, framework="pt") as file:
-            return {
-                name: file.get_tensor(name) for name in file.keys()
-            }, file.metadata() or {}
+            names = file.keys()  # not a dict: it cannot be iterated
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
     except FileNotFoundError:
         raise PoseError(f"there is no file {path}") from None
     except (SafetensorError, OSError) as error:
-        raise PoseError(
-            f"{path} is no whole safetensors file ({error}): fetch it again"
-        ) from error
+        raise PoseError(f"{path} is no whole safetensors file ({error}): fetch it again") from error
