@@ -124,7 +124,7 @@ class Array(StandIn):
             array = flat.reshape(self.shape)
         else:
             steps = [step * self.dtype.itemsize for step in self.strides]
-            array = np.ascontiguousarray(as_strided(flat, self.shape, steps, writeable=False))
+            array = np.ascontiguousarray(as_strided(flat, self.shape, steps))
             array = array.reshape(self.shape)  # ascontiguousarray gives no array of 0 dimensions
         return torch.from_numpy(array.astype(self.dtype.newbyteorder("="), copy=False))
 

@@ -1,0 +1,204 @@
+"""What a file of weights is, by its content, and reading it."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from torch import Tensor
+
+from pose3d.errors import PoseError, UsageError
+from pose3d.weights import (
+    caffe2,
+    detectron2,
+    keypoint_rcnn,
+    torchvision_pth,
+    videopose3d,
+)
+from pose3d.weights.arrays import NUMPY_NAMES, Array, Reader
+from pose3d.weights.checkpoint import Checkpoint
+from pose3d.weights.checksum import sha256
+from pose3d.weights.native import load_safetensors
+from pose3d.weights.torchfile import LEGACY_START, ZIP_START, load_legacy, load_zip
+from pose3d.weights.unpickle import Malformed, load
+
+DIALECTS = {
+    "caffe2": ("caffe2",),
+    "detectron2": ("detectron2", "detectron2-d1"),
+    "torchvision": ("torchvision",),
+    "videopose3d": ("videopose3d", "videopose3d-causal"),
+}
+
+
+def read(path: Path | str, dialect: str | None = None) -> Checkpoint:
+    """Read a file of weights of any family.
+
+    Parameters
+    ----------
+    path
+        Caffe2 Detectron's or detectron2's ``.pkl``, detectron2's or torchvision's ``.pth``,
+        VideoPose3D's ``.bin``, or safetensors of our own; what it is shows in its content.
+    dialect
+        What the content does not show: ``detectron2-d1`` for detectron2's Detectron1-Comparisons,
+        ``videopose3d-causal``. Else the family's own.
+
+    Raises
+    ------
+    PoseError
+        If the file is anything else, is damaged, or asks for code to be run; its name and the
+        reason in one line.
+    UsageError
+        If the family has no such dialect.
+    """
+    path = Path(path)
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, 2)
+            file.seek(0)
+            head = file.read(512)
+            if _is_safetensors(head, size):
+                return _read_native(path, dialect)
+            _refuse_what_is_no_weights(head)
+            return _read_pickle(path, file, size, head, dialect)
+    except Malformed as error:
+        raise PoseError(f"{path} {error}") from None
+    except (RecursionError, MemoryError, UnicodeError):
+        raise PoseError(f"{path} is damaged, or was made to do harm") from None
+    except OSError as error:
+        raise PoseError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _is_safetensors(head: bytes, size: int) -> bool:
+    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size
+
+
+def _read_native(path: Path, dialect: str | None) -> Checkpoint:
+    tensors, metadata = load_safetensors(path)
+    if "architecture" not in metadata:
+        raise Malformed("is a safetensors file, but does not say for which architecture")
+    try:
+        config = json.loads(metadata.get("config", "{}"))
+    except (ValueError, RecursionError):
+        raise Malformed("has a configuration that is no JSON") from None
+    family = metadata.get("family", "pose3d")
+    return Checkpoint(
+        kind="lifter" if metadata.get("kind") == "lifter" else "detector",
+        family=family,
+        dialect=_dialect(family, dialect, metadata.get("dialect", family)),
+        architecture=metadata["architecture"],
+        config=config,
+        tensors=tensors,
+        metadata=metadata,
+    )
+
+
+def _dialect(family: str, wanted: str | None, default: str) -> str:
+    if wanted is None or wanted == default:
+        return default
+    known = DIALECTS.get(family, (default,))
+    if wanted not in known:
+        raise UsageError(
+            f"{family} weights have no dialect {wanted!r}: there is {', '.join(known)}"
+        )
+    return wanted
+
+
+def _refuse_what_is_no_weights(head: bytes) -> None:
+    start = head.lstrip().lower()
+    if not head:
+        raise Malformed("is empty: fetch it again")
+    if start.startswith(b"version https://git-lfs"):
+        raise Malformed("is a Git LFS pointer, not the weights: run `git lfs pull` where it lies")
+    if start.startswith(b"<"):
+        raise Malformed(
+            "is a web page, perhaps a server's error message, not weights: fetch it again"
+        )
+    if start.startswith(b"\x1f\x8b"):
+        raise Malformed("is compressed by gzip: unpack it first")
+
+
+def _read_pickle(
+    path: Path, file: BinaryIO, size: int, head: bytes, dialect: str | None
+) -> Checkpoint:
+    content = _unpickle(file, size, head)
+    family, arrays = _sort(content)
+    dialect = _dialect(family, dialect, family)
+    reader = Reader(file, size)
+    if family == "videopose3d":
+        config, tensors = videopose3d.read(arrays, reader)
+        return Checkpoint("lifter", family, dialect, "temporal", config, tensors)
+    plan, tensors = _READERS[family](arrays, reader, content, path)
+    config = keypoint_rcnn.config(plan)
+    return Checkpoint("detector", family, dialect, "keypoint_rcnn", config, tensors)
+
+
+def _unpickle(file: BinaryIO, size: int, head: bytes) -> Any:
+    if head.startswith(ZIP_START):
+        return load_zip(file)
+    if head.startswith(LEGACY_START):
+        return load_legacy(file)
+    if head[:1] not in (b"\x80", b"(", b"c", b"}", b"]"):
+        raise Malformed("is no file of weights that pose3d knows")
+    file.seek(0)
+    return load(file, NUMPY_NAMES, end=size)
+
+
+def _sort(content: Any) -> tuple[str, dict[str, Array]]:
+    """The family, and the arrays of the network."""
+    if not isinstance(content, dict):
+        raise Malformed("holds no table of parameters")
+    for key in ("model_pos", "blobs", "model"):
+        if isinstance(content.get(key), dict):
+            table = content[key]
+            break
+    else:
+        key, table = "", content
+    for name, value in table.items():
+        if type(name) is not str or not isinstance(value, Array):
+            raise Malformed(f"holds {str(name)[:80]!r}, which is no array")
+    if key == "model_pos":
+        return "videopose3d", table
+    keypoint_rcnn.refuse_other_networks(table)
+    if any(name.startswith("backbone.bottom_up.") for name in table):
+        return "detectron2", table
+    if any(name.startswith("backbone.body.") for name in table):
+        return "torchvision", table
+    if key == "blobs":
+        return "caffe2", table
+    raise Malformed("is a network that pose3d does not know")
+
+
+_Reader = Callable[
+    [Mapping[str, Array], Reader, Any, Path], tuple[keypoint_rcnn.Plan, dict[str, Tensor]]
+]
+
+
+def _read_caffe2(
+    arrays: Mapping[str, Array], reader: Reader, content: Any, path: Path
+) -> tuple[keypoint_rcnn.Plan, dict[str, Tensor]]:
+    facts = caffe2.facts(content.get("cfg"), reader.file)
+    plan, tensors = keypoint_rcnn.read(arrays, caffe2.LAYOUT, reader)
+    return replace(plan, **facts), tensors
+
+
+def _read_detectron2(
+    arrays: Mapping[str, Array], reader: Reader, content: Any, path: Path
+) -> tuple[keypoint_rcnn.Plan, dict[str, Tensor]]:
+    plan, tensors = keypoint_rcnn.read(arrays, detectron2.LAYOUT, reader)
+    return replace(plan, **detectron2.facts(plan.groups)), tensors
+
+
+def _read_torchvision(
+    arrays: Mapping[str, Array], reader: Reader, content: Any, path: Path
+) -> tuple[keypoint_rcnn.Plan, dict[str, Tensor]]:
+    arrays = torchvision_pth.renamed(arrays)
+    plan, tensors = keypoint_rcnn.read(arrays, torchvision_pth.LAYOUT, reader)
+    return replace(plan, **torchvision_pth.facts(sha256(path))), tensors
+
+
+_READERS: dict[str, _Reader] = {
+    "caffe2": _read_caffe2,
+    "detectron2": _read_detectron2,
+    "torchvision": _read_torchvision,
+}
