@@ -1,11 +1,12 @@
 """What every reader returns: tensors under common names, and what they are."""
 
 from dataclasses import dataclass, field
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from pose3d.weights.registry import Kind
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -37,5 +38,5 @@ class Checkpoint:
     dialect: str
     architecture: str
     config: dict[str, Any]
-    tensors: dict[str, Tensor]
+    tensors: dict[str, "Tensor"]
     metadata: dict[str, str] = field(default_factory=dict)
