@@ -5,9 +5,12 @@ from typing import TYPE_CHECKING, Any
 from pose3d.weights.cache import cache_folder
 from pose3d.weights.checkpoint import Checkpoint
 from pose3d.weights.checksum import sha256
+from pose3d.weights.convert import convert
+from pose3d.weights.defaults import default, set_default
 from pose3d.weights.locate import find, load, obtain, place, resolve
 from pose3d.weights.native import load_safetensors
 from pose3d.weights.registry import Weights, available_weights
+from pose3d.weights.verify import verify
 
 if TYPE_CHECKING:
     from pose3d.weights.formats import read
@@ -17,6 +20,8 @@ __all__ = [
     "Weights",
     "available_weights",
     "cache_folder",
+    "convert",
+    "default",
     "find",
     "load",
     "load_safetensors",
@@ -24,7 +29,9 @@ __all__ = [
     "place",
     "read",
     "resolve",
+    "set_default",
     "sha256",
+    "verify",
 ]
 
 
