@@ -330,7 +330,7 @@ class Dressed:
         leg = self.fields[:, 5]
         loose_leg = (labels == TROUSERS) & (leg > 0.5)
         thick[loose_leg] += 0.8 * outfit.loose * np.clip(leg[loose_leg] - 0.5, 0, 1)
-        thick[labels == SHOES] = SOLE
+        thick[labels == SHOES] = SHOE
         thick[labels == HAIR] = outfit.hair
         inside = self.body.faces[eyes_and_mouth()["eye"] | eyes_and_mouth()["mouth"]]
         thick[inside.ravel()] = 0
@@ -350,6 +350,12 @@ class Dressed:
         for _ in range(25):
             out = out + shoe * (smooth @ out - out)
         return out + thick * normals(out, self.body.faces)
+
+    @property
+    def sole(self) -> float:
+        """How far the shoes reach below the bare soles, metres."""
+        bare = self.body.reference
+        return float(bare[:, 1].min() - self.dress(bare)[:, 1].min())
 
     def colours(
         self, fields: NDArray[np.float32], faces: NDArray[np.int64]
@@ -394,7 +400,7 @@ class Dressed:
         return (colour * (1 + strength * noise)[:, None]).clip(0, 1).astype(np.float32), label
 
 
-SOLE = 0.012  # how thick a shoe's sole is
+SHOE = 0.022  # how much a shoe adds to the smoothed foot
 
 
 def along(points, a, b, c):  # type: ignore[no-untyped-def]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import roma
 import torch
-from body import FEET, SOLE, Body
+from body import FEET, Body
 from numpy.typing import NDArray
 
 # The bones that turn, and how reluctantly (a prior on their angle, 1 / radians^2).
@@ -76,12 +76,17 @@ def pelvis_frame(joints: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def fit(
-    body: Body, motion: Motion, *, steps: int = 500, on_floor: bool = True
+    body: Body, motion: Motion, *, steps: int = 400, sole: float | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Turn the rig's bones until the body does what the motion does.
 
     Limb directions, not positions, are matched: the body keeps its own proportions. Feet get
     what the archive lacks: heel and toes stay above the floor, and a standing foot does not slide.
+
+    Parameters
+    ----------
+    sole
+        How far the shoes reach below the bare sole, metres; None leaves the floor out.
 
     Returns
     -------
@@ -108,7 +113,7 @@ def fit(
     wanted_ears = unit(face[:, 3] - face[:, 4])
     ears = [body.attach("head", body.keypoints[f"{side}_ear"]) for side in ("left", "right")]
     soles = [body.attach(bone, point) for bone, point in sole_points(body)]
-    standing = planted(motion) if on_floor and motion.fps else None
+    standing = planted(motion) if sole is not None and motion.fps else None
 
     def pose() -> tuple[torch.Tensor, torch.Tensor]:
         rotations = torch.eye(3).repeat(count, len(body.bones), 1, 1)
@@ -130,13 +135,13 @@ def fit(
         loss = loss + 4 * ((got_ears - wanted_ears) ** 2).sum(-1).mean()
         loss = loss + 0.1 * (stiffness * angles**2).mean() + 0.01 * (bend**2).mean()
         loss = loss + 5 * (bend.clamp(max=0) ** 2 + (bend - 0.8).clamp(min=0) ** 2).mean()
-        loss = loss + 20 * ((joints[:, 0] - target[:, 0] * scale) ** 2 * HOLD).sum(-1).mean()
+        loss = loss + 20 * ((joints[:, 0] - target[:, 0] * scale) ** 2).sum(-1).mean()
         if motion.fps:
             for track in (angles, turn, root * 5, bend):
                 loss = loss + 4 * ((track[2:] - 2 * track[1:-1] + track[:-2]) ** 2).mean()
         if standing is not None and step > steps // 4:
-            points = torch.stack([body.place(poses, sole) for sole in soles], 1)
-            loss = loss + floor_loss(points.view(count, 2, -1, 3), standing)
+            points = torch.stack([body.place(poses, point) for point in soles], 1)
+            loss = loss + floor_loss(points.view(count, 2, -1, 3), standing, sole)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -144,9 +149,6 @@ def fit(
     with torch.no_grad():
         rotations, place = pose()
     return rotations.detach(), place.detach()
-
-
-HOLD = torch.tensor([1.0, 0.1, 1.0])  # the floor decides the height
 
 
 def leg_length(joints: torch.Tensor) -> torch.Tensor:
@@ -175,13 +177,13 @@ def planted(motion: Motion) -> torch.Tensor:
     """Which foot (T, 2; left, right) bears weight: its ankle is low and slow in the motion."""
     ankles = motion.joints[:, [6, 3]]
     speed = np.linalg.norm(np.gradient(ankles, 1 / motion.fps, axis=0), axis=-1)
-    low = ankles[..., 1] < np.quantile(ankles[..., 1], 0.05) + 0.06
-    return torch.from_numpy(low & (speed < 0.45))
+    low = ankles[..., 1] < np.quantile(ankles[..., 1], 0.05) + 0.07
+    return torch.from_numpy(low & (speed < 0.75))
 
 
-def floor_loss(points: torch.Tensor, standing: torch.Tensor) -> torch.Tensor:
+def floor_loss(points: torch.Tensor, standing: torch.Tensor, sole: float) -> torch.Tensor:
     """Soles (T, 2, S, 3) never below the floor; a standing foot on it, and not sliding."""
-    height = points[..., 1] - SOLE
+    height = points[..., 1] - sole
     below = (height.clamp(max=0) ** 2).sum((1, 2)).mean()
     lowest = height.min(-1).values
     touch = (standing * lowest**2).sum(1).mean()

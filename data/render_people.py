@@ -168,7 +168,7 @@ def main() -> None:
     while len(images) < options.count:
         batch = min(BATCH, options.count - len(images))
         motion = random_motion(options.motion, batch, rng)
-        rotations, root = fit(Body(age=0.66), motion, steps=120, on_floor=False)
+        rotations, root = fit(Body(age=0.66), motion, steps=120)
         for i in range(batch):
             number = len(images) + 1
             person = random_person(rng)
