@@ -22,8 +22,10 @@ class DType(StandIn):
     def __init__(self, code: Any, align: Any = False, copy: Any = False) -> None:
         if isinstance(code, bytes):
             code = code.decode("latin-1")
-        if not isinstance(code, str) or not _CODE.fullmatch(code):
-            raise Malformed(f"holds arrays of type {str(code)[:20]!r}: only plain numbers are read")
+        # Only text is ever put into a message: a tree of shared tuples could print for ever.
+        if type(code) is not str or not _CODE.fullmatch(code):
+            kind = "objects" if code in ("O", "O8", "|O") else "an unknown type"
+            raise Malformed(f"holds arrays of {kind}: only plain numbers are read")
         try:
             self.numpy = np.dtype(code)
         except TypeError:

@@ -1,12 +1,14 @@
 """The original Detectron on Caffe2: ``{'blobs': {name: array}, 'cfg': YAML}``, Python 2's pickle."""
 
 import re
+from itertools import accumulate
 from typing import Any, BinaryIO
 
 from pose3d.weights.keypoint_rcnn import Layout
 from pose3d.weights.unpickle import Malformed, Span
 
 MAX_CFG = 64 << 10  # bytes; the real ones have 10,000
+MAX_NESTING = 50  # of brackets in it; deeper ones take PyYAML seconds
 
 _FIXED = {
     "backbone.body.conv1": "conv1",
@@ -61,7 +63,7 @@ def _stem(layer: str, blocks: tuple[int, ...]) -> str:
 
 LAYOUT = Layout(
     source=blob,
-    block=re.compile(r"res(\d)_(\d+)_branch2a_w"),
+    block=re.compile(r"res(\d)_(\d+)_branch.*"),
     stage_offset=1,
     ignored=re.compile(r".*_momentum|conv1_b|res\d_\d+_branch\d[abc]?_b|fc1000_[wb]|pred_[wb]"),
     person_row=1,
@@ -85,7 +87,7 @@ def facts(cfg: Any, file: BinaryIO) -> dict[str, Any]:
 
     if isinstance(cfg, Span) and cfg.length <= MAX_CFG:
         cfg = cfg.read(file).decode("latin-1")
-    if type(cfg) is not str:
+    if type(cfg) is not str or _nesting(cfg) > MAX_NESTING:
         raise Malformed("has no configuration that Detectron wrote")
     try:
         tree = yaml.compose(cfg, yaml.SafeLoader)
@@ -103,6 +105,10 @@ def facts(cfg: Any, file: BinaryIO) -> dict[str, Any]:
         }
     except (AttributeError, TypeError, ValueError):
         raise Malformed("has a configuration that Detectron did not write") from None
+
+
+def _nesting(text: str) -> int:
+    return max(accumulate((c in "[{") - (c in "]}") for c in text), default=0)
 
 
 def _lookup(node: Any, *path: str) -> Any:

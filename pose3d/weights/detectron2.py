@@ -40,7 +40,7 @@ def _layer(layer: str) -> str:
 
 LAYOUT = Layout(
     source=parameter,
-    block=re.compile(r"backbone\.bottom_up\.res(\d)\.(\d+)\.conv1\.weight"),
+    block=re.compile(r"backbone\.bottom_up\.res(\d)\.(\d+)\..*"),
     stage_offset=1,
     ignored=re.compile(r"(.*\.)?(cell_anchors\.\d+|pixel_(mean|std)|num_batches_tracked)"),
     person_row=0,

@@ -81,6 +81,8 @@ def _read_native(path: Path, dialect: str | None) -> Checkpoint:
         config = json.loads(metadata.get("config", "{}"))
     except (ValueError, RecursionError):
         raise Malformed("has a configuration that is no JSON") from None
+    if metadata["architecture"] == "keypoint_rcnn":
+        keypoint_rcnn.check(keypoint_rcnn.plan_of(config), tensors)
     family = metadata.get("family", "pose3d")
     return Checkpoint(
         kind="lifter" if metadata.get("kind") == "lifter" else "detector",

@@ -19,6 +19,7 @@ from pose3d.weights.unpickle import Malformed
 JOINTS = 17
 ANCHORS = 3  # a cell: one size, three ratios
 STAGES = 4
+MAX_LAYERS = 99  # of anything that is counted
 _NORMS = ("weight", "bias", "running_mean", "running_var")
 
 
@@ -172,7 +173,7 @@ class Layout:
         From our name, and the number of blocks of every stage, to the file's name; None for what
         the family does not store (Caffe2 has no running mean and variance: 0 and 1 by definition).
     block
-        Matches a block's first convolution in the file; groups: stage (first is 1, after
+        Matches the names of a block in the file; groups: stage (first is 1, after
         `stage_offset` is taken off) and block.
     stage_offset
         Number of the file's first stage, less one.
@@ -227,7 +228,11 @@ def read(
             raise Malformed(f"holds {source} of shape {found}: not a Keypoint R-CNN's")
         return found
 
-    plan = _plan(shape, blocks, lambda name: layout.source(name, blocks) in arrays)
+    def has(layer: str) -> bool:
+        names = (layout.source(f"{layer}.{part}", blocks) for part in ("weight", "bias"))
+        return any(name in arrays for name in names)
+
+    plan = _plan(shape, blocks, has)
     return plan, _collect(arrays, layout, plan, reader)
 
 
@@ -235,7 +240,7 @@ def _count_blocks(arrays: Mapping[str, Array], layout: Layout) -> tuple[int, ...
     found = [0] * STAGES
     for match in filter(None, map(layout.block.fullmatch, arrays)):
         stage, block = int(match[1]) - layout.stage_offset, int(match[2])
-        if not 0 < stage <= STAGES or block > 99:
+        if not 0 < stage <= STAGES or block >= MAX_LAYERS:
             raise Malformed(f"holds the unknown {match[0]}")
         found[stage - 1] = max(found[stage - 1], block + 1)
     if 0 in found:
@@ -252,10 +257,8 @@ def _plan(
     middle = shape(f"{first[0]}.conv2.weight", 4)
     pyramid = shape("rpn.head.conv.0.0.weight", 4)[0]
     hidden, flat = shape("roi_heads.box_head.fc6.weight", 2)
-    widths, n = [], 0
-    while has(f"roi_heads.keypoint_head.{2 * n}.weight"):
-        widths.append(shape(f"roi_heads.keypoint_head.{2 * n}.weight", 4)[0])
-        n += 1
+    head = [f"roi_heads.keypoint_head.{2 * n}" for n in range(MAX_LAYERS)]
+    layers = max((n + 1 for n, name in enumerate(head) if has(name)), default=0)
     joints = shape("roi_heads.keypoint_predictor.kps_score_lowres.weight", 4)[1]
     if joints != JOINTS:
         raise Malformed(f"finds {joints} keypoints, not COCO's {JOINTS}")
@@ -268,8 +271,8 @@ def _plan(
         pyramid=pyramid,
         pooled=round((flat / pyramid) ** 0.5),
         hidden=hidden,
-        keypoint_widths=tuple(widths),
-        upsampling=has("roi_heads.keypoint_predictor.kps_score.weight"),
+        keypoint_widths=tuple(shape(f"{name}.weight", 4)[0] for name in head[:layers]),
+        upsampling=has("roi_heads.keypoint_predictor.kps_score"),
     )
 
 
@@ -323,3 +326,45 @@ def listed(names: list[str]) -> str:
 def config(plan: Plan) -> dict[str, Any]:
     """The plan as plain values for a file's metadata."""
     return {key: list(v) if isinstance(v, tuple) else v for key, v in asdict(plan).items()}
+
+
+def plan_of(config: Any) -> Plan:
+    """The plan in a file's metadata.
+
+    Raises
+    ------
+    Malformed
+        If it describes no network.
+    """
+    try:
+        values: Any = {k: tuple(v) if type(v) is list else v for k, v in config.items()}
+        plan = Plan(**values)
+        tuples = (plan.blocks, plan.widths, plan.bottlenecks)
+        numbers = (plan.stem, plan.groups, plan.pyramid, plan.pooled, plan.hidden, plan.joints)
+        sane = all(len(row) == STAGES for row in tuples) and len(plan.keypoint_widths) <= MAX_LAYERS
+        sane = sane and max(plan.blocks) <= MAX_LAYERS and len(plan.box_weights) == 4
+        sane = sane and all(type(n) is float for n in (plan.norm_eps, *plan.box_weights))
+        every = [*sum(tuples, ()), *numbers, *plan.keypoint_widths]
+        if not sane or not all(type(n) is int and 0 < n < 1 << 20 for n in every):
+            raise ValueError
+    except (TypeError, ValueError, AttributeError):
+        raise Malformed("describes no Keypoint R-CNN in its metadata") from None
+    return plan
+
+
+def check(plan: Plan, tensors: Mapping[str, Tensor]) -> None:
+    """Compare tensors under our names with the plan.
+
+    Raises
+    ------
+    Malformed
+        If one is missing, unknown or of another shape; it is named.
+    """
+    wanted = dict(plan.shapes())
+    if missing := sorted(set(wanted) - set(tensors)):
+        raise Malformed(f"lacks {listed(missing)}")
+    if unknown := sorted(set(tensors) - set(wanted)):
+        raise Malformed(f"holds {listed(unknown)}, which no Keypoint R-CNN has")
+    for name, shape in wanted.items():
+        if tensors[name].shape != shape:
+            raise Malformed(f"holds {name} of shape {tuple(tensors[name].shape)}, not {shape}")

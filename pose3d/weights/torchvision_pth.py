@@ -33,7 +33,7 @@ def parameter(name: str, blocks: tuple[int, ...]) -> str | None:
 
 LAYOUT = Layout(
     source=parameter,
-    block=re.compile(r"backbone\.body\.layer(\d)\.(\d+)\.conv1\.weight"),
+    block=re.compile(r"backbone\.body\.layer(\d)\.(\d+)\..*"),
     stage_offset=0,
     ignored=re.compile(r".*\.num_batches_tracked"),
     person_row=1,

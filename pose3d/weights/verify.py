@@ -20,7 +20,7 @@ class Verified:
         The file.
     against
         What its SHA-256 was compared with: ``registered``, ``registered, first 8 digits``,
-        ``remembered`` from an earlier use, or ``nothing`` (then it is remembered now).
+        ``remembered`` from an earlier use, or ``nothing`` (a cached file's is remembered now).
     checkpoint
         What it holds.
     """
