@@ -10,7 +10,7 @@ import torch
 from numpy.lib.stride_tricks import as_strided
 from torch import Tensor
 
-from pose3d.weights.unpickle import Dictionary, Malformed, Names, Span, StandIn, insert
+from pose3d.weights.unpickle import Dictionary, MalformedError, Names, Span, StandIn, insert
 
 MAX_DIMENSIONS = 8
 _CODE = re.compile(r"[<>=|]?[fiub][1248]|[<>=|]?b1|\?")
@@ -19,23 +19,24 @@ _CODE = re.compile(r"[<>=|]?[fiub][1248]|[<>=|]?b1|\?")
 class DType(StandIn):
     """A plain number type; no objects, no records."""
 
-    def __init__(self, code: Any, align: Any = False, copy: Any = False) -> None:
+    def __init__(self, code: Any, _align: Any = False, _copy: Any = False) -> None:
         if isinstance(code, bytes):
             code = code.decode("latin-1")
         # Only text is ever put into a message: a tree of shared tuples could print for ever.
         if type(code) is not str or not _CODE.fullmatch(code):
             kind = "objects" if code in ("O", "O8", "|O") else "an unknown type"
-            raise Malformed(f"holds arrays of {kind}: only plain numbers are read")
+            raise MalformedError(f"holds arrays of {kind}: only plain numbers are read")
         try:
             self.numpy = np.dtype(code)
         except TypeError:
-            raise Malformed(f"holds arrays of type {code!r}, which does not exist") from None
+            raise MalformedError(f"holds arrays of type {code!r}, which does not exist") from None
 
     def fill(self, state: Any) -> None:
+        """Take the byte order; numpy's state holds version, order, and what records have."""
         plain = type(state) is tuple and len(state) >= 5 and state[2:5] == (None, None, None)
         order = _as_text(state[1]) if plain else None
         if order not in ("<", ">", "=", "|"):
-            raise Malformed("holds arrays of records: only plain numbers are read")
+            raise MalformedError("holds arrays of records: only plain numbers are read")
         self.numpy = self.numpy.newbyteorder(order)
 
 
@@ -61,7 +62,7 @@ class Array(StandIn):
     def fill(self, state: Any) -> None:
         """Take numpy's state: version, shape, dtype, is_fortran, bytes."""
         if type(state) is not tuple or len(state) not in (4, 5):
-            raise Malformed("gives an array no proper state")
+            raise MalformedError("gives an array no proper state")
         shape, dtype, fortran, data = state[-4:]
         self.hold(shape, dtype, data, fortran is True)
 
@@ -74,7 +75,7 @@ class Array(StandIn):
         # As UTF-8 every byte above 127 takes two.
         utf8 = isinstance(self.data, Span) and self.data.utf8
         if not (size <= length <= 2 * size if utf8 else size == length):
-            raise Malformed(f"holds an array of shape {self.shape} in {length} bytes")
+            raise MalformedError(f"holds an array of shape {self.shape} in {length} bytes")
 
     @classmethod
     def view(cls, dtype: np.dtype[Any], data: Span, start: Any, shape: Any, strides: Any) -> Self:
@@ -82,7 +83,7 @@ class Array(StandIn):
 
         Raises
         ------
-        Malformed
+        MalformedError
             If it looks beyond the row.
         """
         array = cls()
@@ -93,9 +94,9 @@ class Array(StandIn):
         )
         array.dtype, array.data = dtype, data
         if len(array.shape) != len(array.strides):
-            raise Malformed("holds a tensor without proper strides")
+            raise MalformedError("holds a tensor without proper strides")
         if (array.start + array.extent) * dtype.itemsize > data.length:
-            raise Malformed(f"holds a tensor of shape {array.shape} in {data.length} bytes")
+            raise MalformedError(f"holds a tensor of shape {array.shape} in {data.length} bytes")
         return array
 
     @property
@@ -115,13 +116,13 @@ class Array(StandIn):
         if isinstance(self.data, bytes) or self.data.utf8:
             data = self.data if isinstance(self.data, bytes) else self.data.read(file)
             if len(data) != self.extent * self.dtype.itemsize:
-                raise Malformed(f"holds an array of shape {self.shape} in {len(data)} bytes")
+                raise MalformedError(f"holds an array of shape {self.shape} in {len(data)} bytes")
             flat = np.frombuffer(data, self.dtype).copy()
         else:
             flat = np.empty(self.extent, self.dtype)
             file.seek(self.data.offset + self.start * self.dtype.itemsize)
             if file.readinto(flat.view("u1")) != flat.nbytes:  # type: ignore[attr-defined]
-                raise Malformed("is cut short")
+                raise MalformedError("is cut short")
         if self.strides is None:
             array = flat.reshape(self.shape)
         else:
@@ -143,7 +144,7 @@ class Reader:
         # Views may overlap, and an expanded one is larger than what it spans.
         self.left -= max(array.nbytes, array.extent * array.dtype.itemsize)
         if self.left < 0:
-            raise Malformed("describes more numbers than it holds")
+            raise MalformedError("describes more numbers than it holds")
         return array.read(self.file)
 
 
@@ -158,15 +159,15 @@ def _as_text(value: Any) -> Any:
 
 def _shape(shape: Any) -> tuple[int, ...]:
     if type(shape) is not tuple or len(shape) > MAX_DIMENSIONS:
-        raise Malformed("holds an array without a proper shape")
+        raise MalformedError("holds an array without a proper shape")
     if not all(type(n) is int and 0 <= n < 1 << 40 for n in shape):
-        raise Malformed("holds an array of impossible shape")
+        raise MalformedError("holds an array of impossible shape")
     return shape
 
 
 def _dtype(dtype: Any) -> np.dtype[Any]:
     if not isinstance(dtype, DType):
-        raise Malformed("holds an array without a type")
+        raise MalformedError("holds an array without a type")
     return dtype.numpy
 
 
@@ -174,13 +175,13 @@ def _raw(data: Any) -> Span | bytes:
     if isinstance(data, str):
         return data.encode("latin-1")
     if not isinstance(data, bytes | Span):
-        raise Malformed("holds an array of objects: only plain numbers are read")
+        raise MalformedError("holds an array of objects: only plain numbers are read")
     return data
 
 
-def _reconstruct(cls: Any, shape: Any, code: Any) -> Array:
+def _reconstruct(_cls: Any, shape: Any, _code: Any) -> Array:
     if shape != (0,):
-        raise Malformed("makes an array before it shows its numbers")
+        raise MalformedError("makes an array before it shows its numbers")
     return Array()
 
 
@@ -194,13 +195,13 @@ def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any) -> Array:
 
 def _encode(text: Any, encoding: Any) -> Span | bytes:
     if encoding not in ("latin1", "latin-1"):
-        raise Malformed("encodes bytes as something else than latin1")
+        raise MalformedError("encodes bytes as something else than latin1")
     return _raw(text)
 
 
 def _bytes(*arguments: Any) -> bytes:
     if arguments:
-        raise Malformed("makes bytes out of something else")
+        raise MalformedError("makes bytes out of something else")
     return b""
 
 
@@ -211,7 +212,7 @@ def _ordered_dict(items: Any = ()) -> Dictionary:
 
 
 def _type(*_: Any) -> Any:
-    raise Malformed("calls numpy.ndarray")
+    raise MalformedError("calls numpy.ndarray")
 
 
 _NUMPY: Names = {

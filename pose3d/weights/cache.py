@@ -12,13 +12,13 @@ from pathlib import Path
 
 from pose3d.errors import PoseError
 from pose3d.weights.checksum import digest, sha256
-from pose3d.weights.download import Progress, Unavailable, download, fetch_text
+from pose3d.weights.download import Progress, UnavailableError, download, fetch_text
 from pose3d.weights.registry import Weights
 
 _log = logging.getLogger(__name__)
 
 
-class Unverified(PoseError):
+class UnverifiedError(PoseError):
     """The file is not what it should be."""
 
 
@@ -76,14 +76,14 @@ def verify_cached(path: Path, entry: Weights) -> Path:
 
     Raises
     ------
-    Unverified
+    UnverifiedError
         If it fails; it is set aside and not used.
     """
     found = sha256(path)
     known = _recorded(path)
     if not found.startswith(known) or not found.startswith(entry.sha256):
         aside = _set_aside(path)
-        raise Unverified(
+        raise UnverifiedError(
             f"{path} has the SHA-256 {found[:16]}…, not {(known or entry.sha256)[:16]}…: set aside "
             f"as {aside.name}; run again to fetch {entry.name} anew"
         )
@@ -102,11 +102,11 @@ def _fetch(entry: Weights, path: Path, progress: Progress | None) -> Path:
         try:
             download(url, part, progress)
             found = _check(entry, url, part, path)
-        except (Unavailable, Unverified) as error:
+        except (UnavailableError, UnverifiedError) as error:
             reasons.append(f"{url}: {error}")
             _log.info("%s", reasons[-1])
             continue
-        os.replace(part, path)
+        part.replace(path)
         _remember(path, found, entry)
         part.with_name(part.name + ".json").unlink(missing_ok=True)
         return path
@@ -124,7 +124,7 @@ def _check(entry: Weights, url: str, part: Path, path: Path) -> str:
     if not good:
         aside = _set_aside(part, path.name)
         expected = ", ".join(filter(None, wanted))
-        raise Unverified(f"damaged or another file, not {expected}: set aside as {aside}")
+        raise UnverifiedError(f"damaged or another file, not {expected}: set aside as {aside}")
     return found
 
 
@@ -132,17 +132,17 @@ def _published_md5(url: str) -> str:
     """What lies beside the file; nothing, with a warning, if that is gone."""
     try:
         match = re.search(r"\b[0-9a-f]{32}\b", fetch_text(f"{url}.md5sum"))
-    except Unavailable as error:
+    except UnavailableError as error:
         _log.warning("%s.md5sum: %s; only the length was checked", url, error)
         return ""
     if not match:
-        raise Unavailable("its .md5sum holds no MD5")
+        raise UnavailableError("its .md5sum holds no MD5")
     return match[0]
 
 
 def _set_aside(path: Path, name: str = "") -> Path:
     aside = path.with_name((name or path.name) + ".bad")
-    os.replace(path, aside)
+    path.replace(aside)
     return aside
 
 
@@ -154,7 +154,7 @@ def _remember(path: Path, found: str, entry: Weights) -> None:
     record = _record_file(path)
     part = record.with_name(f"{record.name}.{os.getpid()}")
     part.write_text(f"{found}  {path.name}\n")
-    os.replace(part, record)
+    part.replace(record)
     if len(entry.sha256) < 64:
         _log.warning("%s: SHA-256 %s, remembered for later uses", path, found)
 

@@ -1,11 +1,11 @@
-"""The original Detectron on Caffe2: ``{'blobs': {name: array}, 'cfg': YAML}``, Python 2's pickle."""
+"""The original Detectron's pickles, of Python 2: ``{'blobs': {name: array}, 'cfg': YAML}``."""
 
 import re
 from itertools import accumulate
 from typing import Any, BinaryIO
 
 from pose3d.weights.keypoint_rcnn import Layout
-from pose3d.weights.unpickle import Malformed, Span
+from pose3d.weights.unpickle import MalformedError, Span
 
 MAX_CFG = 64 << 10  # bytes; the real ones have 10,000
 MAX_NESTING = 50  # of brackets in it; deeper ones take PyYAML seconds
@@ -80,7 +80,7 @@ def facts(cfg: Any, file: BinaryIO) -> dict[str, Any]:
 
     Raises
     ------
-    Malformed
+    MalformedError
         If it is no configuration.
     """
     import yaml
@@ -88,11 +88,11 @@ def facts(cfg: Any, file: BinaryIO) -> dict[str, Any]:
     if isinstance(cfg, Span) and cfg.length <= MAX_CFG:
         cfg = cfg.read(file).decode("latin-1")
     if type(cfg) is not str or _nesting(cfg) > MAX_NESTING:
-        raise Malformed("has no configuration that Detectron wrote")
+        raise MalformedError("has no configuration that Detectron wrote")
     try:
         tree = yaml.compose(cfg, yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError):
-        raise Malformed("has a configuration that is no YAML") from None
+        raise MalformedError("has a configuration that is no YAML") from None
     stride = _lookup(tree, "RESNETS", "STRIDE_1X1")
     weights = _lookup(tree, "MODEL", "BBOX_REG_WEIGHTS")
     try:
@@ -104,7 +104,7 @@ def facts(cfg: Any, file: BinaryIO) -> dict[str, Any]:
             else (1.0,) * 4,
         }
     except (AttributeError, TypeError, ValueError):
-        raise Malformed("has a configuration that Detectron did not write") from None
+        raise MalformedError("has a configuration that Detectron did not write") from None
 
 
 def _nesting(text: str) -> int:

@@ -63,7 +63,7 @@ def convert(
     part = out.with_name(f"{out.name}.{os.getpid()}.part")
     try:
         save_file(checkpoint.tensors, part, metadata)
-        os.replace(part, out)
+        part.replace(out)
     except OSError as error:
         raise PoseError(f"{out} cannot be written: {error.strerror}") from error
     finally:

@@ -59,7 +59,7 @@ def set_default(name: str) -> tuple[Kind, Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
         part.write_text(tomlkit.dumps(document), "utf-8")
-        os.replace(part, path)
+        part.replace(path)
     except TOMLKitError as error:
         raise UsageError(f"the configuration {path} is no TOML: {error}") from None
     except OSError as error:

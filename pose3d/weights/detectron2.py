@@ -18,7 +18,7 @@ _LAYERS = {
 _PARTS = {"downsample.0": "shortcut", "downsample.1": "shortcut.norm"}
 
 
-def parameter(name: str, blocks: tuple[int, ...]) -> str | None:
+def parameter(name: str, _blocks: tuple[int, ...]) -> str | None:
     """detectron2's name of our parameter `name`."""
     layer, part = name.rsplit(".", 1)
     if layer == "roi_heads.keypoint_predictor.kps_score":

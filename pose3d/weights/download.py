@@ -15,6 +15,7 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
+from urllib.parse import urljoin
 from urllib.request import (
     HTTPDefaultErrorHandler,
     HTTPErrorProcessor,
@@ -40,21 +41,24 @@ MAX_BYTES = 8 << 30  # larger than any weights; a stream without an end stops he
 _log = logging.getLogger(__name__)
 
 
-class Unavailable(Exception):
-    """This mirror will not give the file; the message says why."""
+class UnavailableError(Exception):
+    """A mirror will not give the file; the message says why."""
 
 
-class _Again(Exception):
+class _TransientError(Exception):
     """Something that may pass."""
 
 
 class _StayOnHttps(HTTPRedirectHandler):
-    def redirect_request(
-        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
-    ) -> Request | None:
-        if not newurl.lower().startswith("https://"):
-            raise Unavailable(f"it redirects to {newurl[:100]}, which is not https")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+    def http_error_302(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Any
+    ) -> HTTPResponse | None:
+        target = urljoin(req.full_url, headers.get("location", ""))
+        if not target.lower().startswith("https://"):
+            raise UnavailableError(f"it redirects to {target[:100]}, which is not https")
+        return super().http_error_302(req, fp, code, msg, headers)
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def download(url: str, part: Path, progress: Progress | None = None) -> None:
 
     Raises
     ------
-    Unavailable
+    UnavailableError
         If the server refuses, or keeps failing.
     PoseError
         If the disk is full.
@@ -92,11 +96,12 @@ def download(url: str, part: Path, progress: Progress | None = None) -> None:
     while True:
         before = _size(part)
         try:
-            return _attempt(url, part, progress)
-        except _Again as error:
+            _attempt(url, part, progress)
+            return
+        except _TransientError as error:
             failures = failures + 1 if _size(part) <= before else 1
             if failures >= ATTEMPTS:
-                raise Unavailable(f"{error}, {failures} times") from None
+                raise UnavailableError(f"{error}, {failures} times") from None
             pause = BACKOFF * 2 ** (failures - 1)
             _log.info("%s: %s; trying again in %.3g s", url, error, pause)
             time.sleep(pause)
@@ -107,14 +112,14 @@ def fetch_text(url: str) -> str:
 
     Raises
     ------
-    Unavailable
+    UnavailableError
         If it cannot be had.
     """
     try:
         with _open(url, {}) as response:
             return response.read(4096).decode("ascii", "replace")
-    except _Again as error:
-        raise Unavailable(str(error)) from None
+    except _TransientError as error:
+        raise UnavailableError(str(error)) from None
 
 
 def _attempt(url: str, part: Path, progress: Progress | None) -> None:
@@ -136,7 +141,7 @@ def _attempt(url: str, part: Path, progress: Progress | None) -> None:
         fresh = _Origin(url, answer.get("ETag", ""), answer.get("Last-Modified", ""), total)
         if start and origin and fresh.condition not in ("", origin.condition):
             part.unlink()
-            raise _Again("the file has changed on the server")
+            raise _TransientError("the file has changed on the server")
         _origin_file(part).write_text(json.dumps(asdict(fresh)))
         _check_space(part, (total or 0) - start)
         _copy(response, part, start, total, progress)
@@ -164,19 +169,21 @@ def _open(url: str, headers: dict[str, str]) -> HTTPResponse:
         if error.code == 416 and "Range" in headers:
             return _open(url, {k: v for k, v in headers.items() if "Range" not in k})
         if error.code in (408, 429) or error.code >= 500:
-            raise _Again(answer) from None
-        raise Unavailable(answer) from None
+            raise _TransientError(answer) from None
+        raise UnavailableError(answer) from None
     except URLError as error:
         import ssl
 
         if isinstance(error.reason, ssl.SSLCertVerificationError):
-            raise Unavailable(f"its certificate is not trusted ({error.reason.reason})") from None
-        raise _Again(f"no connection ({error.reason})") from None
+            raise UnavailableError(
+                f"its certificate is not trusted ({error.reason.reason})"
+            ) from None
+        raise _TransientError(f"no connection ({error.reason})") from None
     except (OSError, HTTPException) as error:
-        raise _Again(f"no connection ({error})") from None
+        raise _TransientError(f"no connection ({error})") from None
     if response.headers.get("Content-Encoding", "identity") != "identity":
         response.close()
-        raise Unavailable("the server compresses what it sends")
+        raise UnavailableError("the server compresses what it sends")
     return response
 
 
@@ -185,7 +192,7 @@ def _check_range(headers: Message, start: int) -> int | None:
     unit, _, rest = headers.get("Content-Range", "").partition(" ")
     span, _, total = rest.partition("/")
     if unit != "bytes" or span.partition("-")[0] != str(start):
-        raise Unavailable("the server sends another part of the file than it was asked for")
+        raise UnavailableError("the server sends another part of the file than it was asked for")
     return int(total) if total.isdigit() else None
 
 
@@ -202,18 +209,18 @@ def _copy(
             file.write(piece)
             done += len(piece)
             if done > MAX_BYTES or (total is not None and done > total):
-                raise Unavailable("the server sends more than it promised")
+                raise UnavailableError("the server sends more than it promised")
             if progress:
                 progress(done, total)
     if total is not None and done < total:
-        raise _Again(f"the connection broke after {done:,} of {total:,} bytes")
+        raise _TransientError(f"the connection broke after {done:,} of {total:,} bytes")
 
 
 def _receive(response: HTTPResponse) -> bytes:
     try:
         return response.read(PIECE)
     except (HTTPException, OSError) as error:
-        raise _Again(f"the connection broke ({error})") from None
+        raise _TransientError(f"the connection broke ({error})") from None
 
 
 def _check_space(part: Path, needed: int) -> None:

@@ -1,7 +1,7 @@
 """What a file of weights is, by its content, and reading it."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,7 +21,7 @@ from pose3d.weights.checkpoint import Checkpoint
 from pose3d.weights.checksum import sha256
 from pose3d.weights.native import load_safetensors
 from pose3d.weights.torchfile import LEGACY_START, ZIP_START, load_legacy, load_zip
-from pose3d.weights.unpickle import Malformed, load
+from pose3d.weights.unpickle import MalformedError, load
 
 DIALECTS = {
     "caffe2": ("caffe2",),
@@ -61,7 +61,7 @@ def read(path: Path | str, dialect: str | None = None) -> Checkpoint:
                 return _read_native(path, dialect)
             _refuse_what_is_no_weights(head)
             return _read_pickle(path, file, size, head, dialect)
-    except Malformed as error:
+    except MalformedError as error:
         raise PoseError(f"{path} {error}") from None
     except (RecursionError, MemoryError, UnicodeError):
         raise PoseError(f"{path} is damaged, or was made to do harm") from None
@@ -76,11 +76,11 @@ def _is_safetensors(head: bytes, size: int) -> bool:
 def _read_native(path: Path, dialect: str | None) -> Checkpoint:
     tensors, metadata = load_safetensors(path)
     if "architecture" not in metadata:
-        raise Malformed("is a safetensors file, but does not say for which architecture")
+        raise MalformedError("is a safetensors file, but does not say for which architecture")
     try:
         config = json.loads(metadata.get("config", "{}"))
     except (ValueError, RecursionError):
-        raise Malformed("has a configuration that is no JSON") from None
+        raise MalformedError("has a configuration that is no JSON") from None
     if metadata["architecture"] == "keypoint_rcnn":
         keypoint_rcnn.check(keypoint_rcnn.plan_of(config), tensors)
     family = metadata.get("family", "pose3d")
@@ -109,15 +109,17 @@ def _dialect(family: str, wanted: str | None, default: str) -> str:
 def _refuse_what_is_no_weights(head: bytes) -> None:
     start = head.lstrip().lower()
     if not head:
-        raise Malformed("is empty: fetch it again")
+        raise MalformedError("is empty: fetch it again")
     if start.startswith(b"version https://git-lfs"):
-        raise Malformed("is a Git LFS pointer, not the weights: run `git lfs pull` where it lies")
+        raise MalformedError(
+            "is a Git LFS pointer, not the weights: run `git lfs pull` where it lies"
+        )
     if start.startswith(b"<"):
-        raise Malformed(
+        raise MalformedError(
             "is a web page, perhaps a server's error message, not weights: fetch it again"
         )
     if start.startswith(b"\x1f\x8b"):
-        raise Malformed("is compressed by gzip: unpack it first")
+        raise MalformedError("is compressed by gzip: unpack it first")
 
 
 def _read_pickle(
@@ -130,7 +132,7 @@ def _read_pickle(
     if family == "videopose3d":
         config, tensors = videopose3d.read(arrays, reader)
         return Checkpoint("lifter", family, dialect, "temporal", config, tensors)
-    plan, tensors = _READERS[family](arrays, reader, content, path)
+    plan, tensors = _read_keypoint_rcnn(family, arrays, content, reader, path)
     config = keypoint_rcnn.config(plan)
     return Checkpoint("detector", family, dialect, "keypoint_rcnn", config, tensors)
 
@@ -141,7 +143,7 @@ def _unpickle(file: BinaryIO, size: int, head: bytes) -> Any:
     if head.startswith(LEGACY_START):
         return load_legacy(file)
     if head[:1] not in (b"\x80", b"(", b"c", b"}", b"]"):
-        raise Malformed("is no file of weights that pose3d knows")
+        raise MalformedError("is no file of weights that pose3d knows")
     file.seek(0)
     return load(file, NUMPY_NAMES, end=size)
 
@@ -149,7 +151,7 @@ def _unpickle(file: BinaryIO, size: int, head: bytes) -> Any:
 def _sort(content: Any) -> tuple[str, dict[str, Array]]:
     """The family, and the arrays of the network."""
     if not isinstance(content, dict):
-        raise Malformed("holds no table of parameters")
+        raise MalformedError("holds no table of parameters")
     for key in ("model_pos", "blobs", "model"):
         if isinstance(content.get(key), dict):
             table = content[key]
@@ -158,7 +160,7 @@ def _sort(content: Any) -> tuple[str, dict[str, Array]]:
         key, table = "", content
     for name, value in table.items():
         if type(name) is not str or not isinstance(value, Array):
-            raise Malformed(f"holds {str(name)[:80]!r}, which is no array")
+            raise MalformedError(f"holds {str(name)[:80]!r}, which is no array")
     if key == "model_pos":
         return "videopose3d", table
     keypoint_rcnn.refuse_other_networks(table)
@@ -168,39 +170,27 @@ def _sort(content: Any) -> tuple[str, dict[str, Array]]:
         return "torchvision", table
     if key == "blobs":
         return "caffe2", table
-    raise Malformed("is a network that pose3d does not know")
+    raise MalformedError("is a network that pose3d does not know")
 
 
-_Reader = Callable[
-    [Mapping[str, Array], Reader, Any, Path], tuple[keypoint_rcnn.Plan, dict[str, Tensor]]
-]
-
-
-def _read_caffe2(
-    arrays: Mapping[str, Array], reader: Reader, content: Any, path: Path
-) -> tuple[keypoint_rcnn.Plan, dict[str, Tensor]]:
-    facts = caffe2.facts(content.get("cfg"), reader.file)
-    plan, tensors = keypoint_rcnn.read(arrays, caffe2.LAYOUT, reader)
-    return replace(plan, **facts), tensors
-
-
-def _read_detectron2(
-    arrays: Mapping[str, Array], reader: Reader, content: Any, path: Path
-) -> tuple[keypoint_rcnn.Plan, dict[str, Tensor]]:
-    plan, tensors = keypoint_rcnn.read(arrays, detectron2.LAYOUT, reader)
-    return replace(plan, **detectron2.facts(plan.groups)), tensors
-
-
-def _read_torchvision(
-    arrays: Mapping[str, Array], reader: Reader, content: Any, path: Path
-) -> tuple[keypoint_rcnn.Plan, dict[str, Tensor]]:
-    arrays = torchvision_pth.renamed(arrays)
-    plan, tensors = keypoint_rcnn.read(arrays, torchvision_pth.LAYOUT, reader)
-    return replace(plan, **torchvision_pth.facts(sha256(path))), tensors
-
-
-_READERS: dict[str, _Reader] = {
-    "caffe2": _read_caffe2,
-    "detectron2": _read_detectron2,
-    "torchvision": _read_torchvision,
+_LAYOUTS = {
+    "caffe2": caffe2.LAYOUT,
+    "detectron2": detectron2.LAYOUT,
+    "torchvision": torchvision_pth.LAYOUT,
 }
+
+
+def _read_keypoint_rcnn(
+    family: str, arrays: Mapping[str, Array], content: dict[Any, Any], reader: Reader, path: Path
+) -> tuple[keypoint_rcnn.Plan, dict[str, Tensor]]:
+    if family == "torchvision":
+        arrays = torchvision_pth.renamed(arrays)
+    plan, tensors = keypoint_rcnn.read(arrays, _LAYOUTS[family], reader)
+    match family:
+        case "caffe2":
+            facts = caffe2.facts(content.get("cfg"), reader.file)
+        case "detectron2":
+            facts = detectron2.facts(plan.groups)
+        case _:
+            facts = torchvision_pth.facts(sha256(path))
+    return replace(plan, **facts), tensors

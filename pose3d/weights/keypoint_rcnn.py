@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pose3d.weights.arrays import Array, Reader
-from pose3d.weights.unpickle import Malformed
+from pose3d.weights.unpickle import MalformedError
 
 JOINTS = 17
 ANCHORS = 3  # a cell: one size, three ratios
@@ -139,28 +139,32 @@ def refuse_other_networks(names: Iterable[str]) -> None:
 
     Raises
     ------
-    Malformed
+    MalformedError
         If `names` are the parameters of another network.
     """
     has = {what: any(map(sign.search, names)) for what, sign in _SIGNS.items()}
     heads = has["rpn"] or has["box"] or has["keypoints"] or has["mask"] or has["retina"]
     if has["body"] and not heads:
-        raise Malformed("is an ImageNet classifier: a body to train from, without detection heads")
+        raise MalformedError(
+            "is an ImageNet classifier: a body to train from, without detection heads"
+        )
     if has["retina"]:
-        raise Malformed("is a RetinaNet: it finds boxes, no keypoints")
+        raise MalformedError("is a RetinaNet: it finds boxes, no keypoints")
     if has["mask"]:
-        raise Malformed("is a Mask R-CNN: take a keypoint model without masks")
+        raise MalformedError("is a Mask R-CNN: take a keypoint model without masks")
     if has["rpn"] and not has["box"]:
-        raise Malformed("is a region proposal network alone: it finds no keypoints")
+        raise MalformedError("is a region proposal network alone: it finds no keypoints")
     if heads and not has["keypoints"]:
-        raise Malformed("is a box detector (Fast or Faster R-CNN): it finds no keypoints")
+        raise MalformedError("is a box detector (Fast or Faster R-CNN): it finds no keypoints")
     if has["keypoints"] and not has["rpn"]:
-        raise Malformed(
+        raise MalformedError(
             "is a keypoint model that is not end-to-end (no RPN, it needs proposals from "
             "elsewhere): take the file of e2e_keypoint_rcnn"
         )
     if has["keypoints"] and not has["pyramid"]:
-        raise Malformed("is a Keypoint R-CNN without a feature pyramid, which no public one is")
+        raise MalformedError(
+            "is a Keypoint R-CNN without a feature pyramid, which no public one is"
+        )
 
 
 @dataclass(frozen=True)
@@ -214,7 +218,7 @@ def read(
 
     Raises
     ------
-    Malformed
+    MalformedError
         If a parameter is missing, unknown or of a shape that fits nothing; it is named.
     """
     blocks = _count_blocks(arrays, layout)
@@ -222,10 +226,10 @@ def read(
     def shape(name: str, dimensions: int) -> tuple[int, ...]:
         source = layout.source(name, blocks) or name
         if source not in arrays:
-            raise Malformed(f"lacks {source}")
+            raise MalformedError(f"lacks {source}")
         found = arrays[source].shape
         if len(found) != dimensions or 0 in found:
-            raise Malformed(f"holds {source} of shape {found}: not a Keypoint R-CNN's")
+            raise MalformedError(f"holds {source} of shape {found}: not a Keypoint R-CNN's")
         return found
 
     def has(layer: str) -> bool:
@@ -241,10 +245,10 @@ def _count_blocks(arrays: Mapping[str, Array], layout: Layout) -> tuple[int, ...
     for match in filter(None, map(layout.block.fullmatch, arrays)):
         stage, block = int(match[1]) - layout.stage_offset, int(match[2])
         if not 0 < stage <= STAGES or block >= MAX_LAYERS:
-            raise Malformed(f"holds the unknown {match[0]}")
+            raise MalformedError(f"holds the unknown {match[0]}")
         found[stage - 1] = max(found[stage - 1], block + 1)
     if 0 in found:
-        raise Malformed("has no ResNet of four stages")
+        raise MalformedError("has no ResNet of four stages")
     return tuple(found)
 
 
@@ -261,7 +265,7 @@ def _plan(
     layers = max((n + 1 for n, name in enumerate(head) if has(name)), default=0)
     joints = shape("roi_heads.keypoint_predictor.kps_score_lowres.weight", 4)[1]
     if joints != JOINTS:
-        raise Malformed(f"finds {joints} keypoints, not COCO's {JOINTS}")
+        raise MalformedError(f"finds {joints} keypoints, not COCO's {JOINTS}")
     return Plan(
         stem=shape("backbone.body.conv1.weight", 4)[0],
         blocks=blocks,
@@ -290,14 +294,14 @@ def _collect(
     missing = sorted(sources - set(arrays))
     unknown = sorted(name for name in set(arrays) - sources if not layout.ignored.fullmatch(name))
     if missing:
-        raise Malformed(f"lacks {listed(missing)}")
+        raise MalformedError(f"lacks {listed(missing)}")
     if unknown:
-        raise Malformed(f"holds {listed(unknown)}, which no Keypoint R-CNN has")
+        raise MalformedError(f"holds {listed(unknown)}, which no Keypoint R-CNN has")
     for source, shape in wanted.values():
         if source and arrays[source].shape != shape:
-            raise Malformed(f"holds {source} of shape {arrays[source].shape}, not {shape}")
+            raise MalformedError(f"holds {source} of shape {arrays[source].shape}, not {shape}")
         if source and arrays[source].dtype.kind != "f":
-            raise Malformed(f"holds {source} as whole numbers")
+            raise MalformedError(f"holds {source} as whole numbers")
     tensors = {}
     for name, (source, shape) in wanted.items():
         if source is None:
@@ -333,7 +337,7 @@ def plan_of(config: Any) -> Plan:
 
     Raises
     ------
-    Malformed
+    MalformedError
         If it describes no network.
     """
     try:
@@ -348,7 +352,7 @@ def plan_of(config: Any) -> Plan:
         if not sane or not all(type(n) is int and 0 < n < 1 << 20 for n in every):
             raise ValueError
     except (TypeError, ValueError, AttributeError):
-        raise Malformed("describes no Keypoint R-CNN in its metadata") from None
+        raise MalformedError("describes no Keypoint R-CNN in its metadata") from None
     return plan
 
 
@@ -357,14 +361,14 @@ def check(plan: Plan, tensors: Mapping[str, Tensor]) -> None:
 
     Raises
     ------
-    Malformed
+    MalformedError
         If one is missing, unknown or of another shape; it is named.
     """
     wanted = dict(plan.shapes())
     if missing := sorted(set(wanted) - set(tensors)):
-        raise Malformed(f"lacks {listed(missing)}")
+        raise MalformedError(f"lacks {listed(missing)}")
     if unknown := sorted(set(tensors) - set(wanted)):
-        raise Malformed(f"holds {listed(unknown)}, which no Keypoint R-CNN has")
+        raise MalformedError(f"holds {listed(unknown)}, which no Keypoint R-CNN has")
     for name, shape in wanted.items():
         if tensors[name].shape != shape:
-            raise Malformed(f"holds {name} of shape {tuple(tensors[name].shape)}, not {shape}")
+            raise MalformedError(f"holds {name} of shape {tuple(tensors[name].shape)}, not {shape}")

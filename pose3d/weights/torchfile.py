@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 
 from pose3d.weights.arrays import NUMPY_NAMES, Array
-from pose3d.weights.unpickle import Malformed, Name, Names, Span, StandIn, load
+from pose3d.weights.unpickle import MalformedError, Name, Names, Span, StandIn, load
 
 LEGACY_START = (
     b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"  # a magic number, pickled
@@ -58,28 +58,28 @@ def load_zip(file: BinaryIO) -> Any:
 
     Raises
     ------
-    Malformed
+    MalformedError
         If the archive is damaged, compressed, a TorchScript program, or asks for code.
     """
     try:
         with zipfile.ZipFile(file) as archive:
             entries = {entry.filename: entry for entry in archive.infolist()}
     except (zipfile.BadZipFile, ValueError, OverflowError, NotImplementedError):
-        raise Malformed("is cut short, or no zip archive that torch wrote") from None
+        raise MalformedError("is cut short, or no zip archive that torch wrote") from None
     pickles = [name for name in entries if name.count("/") == 1 and name.endswith("/data.pkl")]
     if len(pickles) != 1 or len(entries) > MAX_ENTRIES:
-        raise Malformed("is a zip archive, but none that torch wrote")
+        raise MalformedError("is a zip archive, but none that torch wrote")
     folder = pickles[0].removesuffix("data.pkl")
     if f"{folder}constants.pkl" in entries:
-        raise Malformed("is a TorchScript program, not weights: save its state_dict instead")
+        raise MalformedError("is a TorchScript program, not weights: save its state_dict instead")
     order: Order = "<"
     if f"{folder}byteorder" in entries:
         span = _place(file, entries[f"{folder}byteorder"])
         order = ">" if span.length < 16 and span.read(file) == b"big" else "<"
 
-    def find(key: str, dtype: np.dtype[Any], count: int) -> Span:
+    def find(key: str, _dtype: np.dtype[Any], _count: int) -> Span:
         if f"{folder}data/{key}" not in entries:
-            raise Malformed(f"lacks its part data/{key[:40]}")
+            raise MalformedError(f"lacks its part data/{key[:40]}")
         return _place(file, entries[f"{folder}data/{key}"])
 
     program = _place(file, entries[pickles[0]])
@@ -93,14 +93,14 @@ def load_legacy(file: BinaryIO) -> Any:
 
     Raises
     ------
-    Malformed
+    MalformedError
         If the file is damaged, or asks for code.
     """
     end = file.seek(0, 2)
     file.seek(0)
     load(file, {}, end=end)
     if load(file, {}, end=end) != 1001:
-        raise Malformed("is of a protocol of torch that nothing public has")
+        raise MalformedError("is of a protocol of torch that nothing public has")
     system = load(file, {}, end=end)
     little = isinstance(system, dict) and system.get("little_endian", True) is not False
     order: Order = "<" if little else ">"
@@ -112,13 +112,13 @@ def load_legacy(file: BinaryIO) -> Any:
 
     def note(key: str, dtype: np.dtype[Any], count: int) -> Span:
         if sizes.setdefault(key, (dtype, count)) != (dtype, count):
-            raise Malformed(f"gives its part {key[:40]} two sizes")
+            raise MalformedError(f"gives its part {key[:40]} two sizes")
         return Span(0, count * dtype.itemsize)
 
     load(file, TORCH_NAMES, end=end, persistent=_persistent(note, order))
     keys = load(file, {}, end=end)
     if type(keys) is not list or not all(type(key) is str and key in sizes for key in keys):
-        raise Malformed("has a wrong table of its parts")
+        raise MalformedError("has a wrong table of its parts")
     spans: dict[str, Span] = {}
     position = file.tell()
     for key in keys:
@@ -127,15 +127,15 @@ def load_legacy(file: BinaryIO) -> Any:
         header = file.read(8)
         position += 8
         if len(header) < 8 or position + count * dtype.itemsize > end:
-            raise Malformed("is cut short")
+            raise MalformedError("is cut short")
         if unpack(order + "q", header)[0] != count:
-            raise Malformed(f"gives its part {key[:40]} two sizes")
+            raise MalformedError(f"gives its part {key[:40]} two sizes")
         spans[key] = Span(position, count * dtype.itemsize)
         position += count * dtype.itemsize
 
-    def find(key: str, dtype: np.dtype[Any], count: int) -> Span:
+    def find(key: str, _dtype: np.dtype[Any], _count: int) -> Span:
         if key not in spans:
-            raise Malformed(f"lacks its part {key[:40]}")
+            raise MalformedError(f"lacks its part {key[:40]}")
         return spans[key]
 
     file.seek(start)
@@ -145,15 +145,15 @@ def load_legacy(file: BinaryIO) -> Any:
 def _place(file: BinaryIO, entry: zipfile.ZipInfo) -> Span:
     """Where an entry's bytes lie; only uncompressed ones, so that none is larger than it looks."""
     if entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 1:
-        raise Malformed("is a compressed archive, which torch never writes")
+        raise MalformedError("is a compressed archive, which torch never writes")
     file.seek(entry.header_offset)
     header = file.read(30)
     if len(header) < 30 or header[:4] != ZIP_START:
-        raise Malformed("is a damaged archive")
+        raise MalformedError("is a damaged archive")
     name, extra = unpack("<HH", header[26:])
     offset = entry.header_offset + 30 + name + extra
     if offset + entry.file_size > file.seek(0, 2):
-        raise Malformed("is cut short")
+        raise MalformedError("is cut short")
     return Span(offset, entry.file_size)
 
 
@@ -168,16 +168,16 @@ def _persistent(
             or len(name) not in (5, 6)
             or name[0] not in ("storage", b"storage")
         ):
-            raise Malformed("refers to data outside itself")
+            raise MalformedError("refers to data outside itself")
         kind, key, _, count, *view = name[1:]
         if not isinstance(kind, Name) or kind.path not in _STORAGES or view not in ([], [None]):
-            raise Malformed("holds a kind of tensor that no file of weights needs")
+            raise MalformedError("holds a kind of tensor that no file of weights needs")
         if type(key) is not str or type(count) is not int or not 0 <= count < 1 << 40:
-            raise Malformed("holds a storage of impossible size")
+            raise MalformedError("holds a storage of impossible size")
         dtype = np.dtype(_STORAGES[kind.path]).newbyteorder(order)
         span = find(key, dtype, count)
         if span.length != count * dtype.itemsize:
-            raise Malformed(f"holds {count} numbers in {span.length} bytes")
+            raise MalformedError(f"holds {count} numbers in {span.length} bytes")
         return Storage(dtype, count, span)
 
     return resolve
@@ -185,18 +185,18 @@ def _persistent(
 
 def _tensor(storage: Any, start: Any, shape: Any, strides: Any, *_: Any) -> Array:
     if not isinstance(storage, Storage):
-        raise Malformed("holds a tensor without a storage")
+        raise MalformedError("holds a tensor without a storage")
     return Array.view(storage.dtype, storage.span, start, shape, strides)
 
 
 def _parameter(tensor: Any, *_: Any) -> Array:
     if not isinstance(tensor, Array):
-        raise Malformed("holds a parameter without a tensor")
+        raise MalformedError("holds a parameter without a tensor")
     return tensor
 
 
 def _refused(*_: Any) -> Any:
-    raise Malformed("makes a storage out of nothing")
+    raise MalformedError("makes a storage out of nothing")
 
 
 TORCH_NAMES: Names = {

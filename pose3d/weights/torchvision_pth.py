@@ -26,8 +26,8 @@ def renamed(arrays: Mapping[str, Array]) -> dict[str, Array]:
     return result
 
 
-def parameter(name: str, blocks: tuple[int, ...]) -> str | None:
-    """torchvision's name of our parameter `name`."""
+def parameter(name: str, _blocks: tuple[int, ...]) -> str | None:
+    """The same name, if torchvision has such a parameter."""
     return None if name.startswith("roi_heads.keypoint_predictor.kps_score.") else name
 
 

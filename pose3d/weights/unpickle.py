@@ -16,7 +16,7 @@ MAX_OPERATIONS = 300_000  # ten times what the largest public files take
 LONG_TEXT = 256  # longer texts and bytes stay in the file
 
 
-class Malformed(Exception):
+class MalformedError(Exception):
     """The file is refused; the message says why, in the words that follow its name."""
 
 
@@ -37,24 +37,25 @@ class Span:
         file.seek(self.offset)
         data = file.read(self.length)
         if len(data) != self.length:
-            raise Malformed("is cut short")
+            raise MalformedError("is cut short")
         return data.decode("utf-8").encode("latin-1") if self.utf8 else data
 
 
 class StandIn:
     """What a name in a file becomes: something that can be called, or filled, with plain data."""
 
-    def fill(self, state: Any) -> None:
+    def fill(self, state: Any) -> None:  # noqa: ARG002
         """Take the state that the file gives an object of this kind."""
-        raise Malformed(f"gives a state to a {type(self).__name__}")
+        raise MalformedError(f"gives a state to a {type(self).__name__}")
 
 
 class Dictionary(StandIn, dict[Any, Any]):
     """An OrderedDict; the version numbers that torch hangs on it are dropped."""
 
     def fill(self, state: Any) -> None:
+        """Take nothing but torch's version numbers."""
         if not isinstance(state, dict) or set(state) - {"_metadata"}:
-            raise Malformed("gives an OrderedDict attributes of its own")
+            raise MalformedError("gives an OrderedDict attributes of its own")
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def load(
 
     Raises
     ------
-    Malformed
+    MalformedError
         If the file is cut short, asks for another name, or uses what no file of arrays needs.
     """
     return _Machine(file, names, end, persistent).run()
@@ -117,16 +118,16 @@ class _Machine:
                 return self.pop()
             operation = _OPERATIONS.get(code)
             if operation is None:
-                raise Malformed(f"is no pickle of weights (operation {code!r})")
+                raise MalformedError(f"is no pickle of weights (operation {code!r})")
             operation(self)
-        raise Malformed(f"takes more than {MAX_OPERATIONS:,} operations to read")
+        raise MalformedError(f"takes more than {MAX_OPERATIONS:,} operations to read")
 
     # Input
 
     def take(self, count: int) -> bytes:
         data = self.file.read(count) if count <= self.end - self.position else b""
         if len(data) != count:
-            raise Malformed("is cut short")
+            raise MalformedError("is cut short")
         self.position += count
         return data
 
@@ -141,14 +142,14 @@ class _Machine:
         data = self.file.readline(min(LONG_TEXT, self.end - self.position))
         self.position += len(data)
         if not data.endswith(b"\n"):
-            raise Malformed(
+            raise MalformedError(
                 "is cut short" if self.position >= self.end else "holds an endless name"
             )
         return data[:-1].decode("ascii", "replace")
 
     def skip(self, length: int, utf8: bool = False) -> Span:
         if length > self.end - self.position:
-            raise Malformed("is cut short")
+            raise MalformedError("is cut short")
         span = Span(self.position, length, utf8)
         self.position += length
         self.file.seek(self.position)
@@ -161,7 +162,7 @@ class _Machine:
 
     def pop(self) -> Any:
         if not self.stack or self.stack[-1] is _MARK:
-            raise Malformed("is no valid pickle (stack underflow)")
+            raise MalformedError("is no valid pickle (stack underflow)")
         return self.stack.pop()
 
     def top(self) -> Any:
@@ -175,20 +176,22 @@ class _Machine:
                 values = self.stack[n + 1 :]
                 del self.stack[n:]
                 return values
-        raise Malformed("is no valid pickle (no mark)")
+        raise MalformedError("is no valid pickle (no mark)")
 
     # Operations of more than one step
 
     def text(self, length: int) -> None:
         if length > LONG_TEXT:
-            return self.push(self.skip(length, utf8=True))
-        self.push(self.take(length).decode("utf-8", "surrogatepass"))
+            self.push(self.skip(length, utf8=True))
+        else:
+            self.push(self.take(length).decode("utf-8", "surrogatepass"))
 
     def string(self, length: int) -> None:
         """Python 2's ``str``, which may be text or bytes: latin-1 keeps both."""
         if length > LONG_TEXT:
-            return self.push(self.skip(length))
-        self.push(self.take(length).decode("latin-1"))
+            self.push(self.skip(length))
+        else:
+            self.push(self.take(length).decode("latin-1"))
 
     def data(self, length: int) -> None:
         self.push(self.skip(length) if length > LONG_TEXT else self.take(length))
@@ -202,49 +205,49 @@ class _Machine:
 
     def recall(self, index: int) -> None:
         if index not in self.memo:
-            raise Malformed("is no valid pickle (nothing remembered)")
+            raise MalformedError("is no valid pickle (nothing remembered)")
         self.push(self.memo[index])
 
     def extend(self, values: list[Any]) -> None:
         target = self.top()
         if type(target) is not list:
-            raise Malformed("appends to what is no list")
+            raise MalformedError("appends to what is no list")
         target.extend(values)
 
     def update(self, values: list[Any]) -> None:
         target = self.top()
         if not isinstance(target, dict) or len(values) % 2:
-            raise Malformed("sets items of what is no dict")
+            raise MalformedError("sets items of what is no dict")
         insert(target, zip(values[::2], values[1::2], strict=True))
 
     def name(self, module: Any, name: Any) -> None:
         # Only text is ever put into a message: a tree of shared tuples could print for ever.
         if type(module) is not str or type(name) is not str:
-            raise Malformed("asks for a name that is no text")
+            raise MalformedError("asks for a name that is no text")
         path = f"{module}.{name}"
         if path not in self.names:
-            raise Malformed(f"asks for {path[:80]!r}, which no file of weights needs")
+            raise MalformedError(f"asks for {path[:80]!r}, which no file of weights needs")
         self.push(Name(path, self.names[path]))
 
     def reduce(self) -> None:
         arguments, function = self.pop(), self.pop()
         if not isinstance(function, Name) or type(arguments) is not tuple:
-            raise Malformed("calls what is no function")
+            raise MalformedError("calls what is no function")
         try:
             self.push(function.call(*arguments))
         except (TypeError, ValueError) as error:
-            raise Malformed(f"calls {function.path} wrongly ({error})") from None
+            raise MalformedError(f"calls {function.path} wrongly ({error})") from None
 
     def build(self) -> None:
         state = self.pop()
         target = self.top()
         if not isinstance(target, StandIn):
-            raise Malformed(f"gives a state to a {type(target).__name__}")
+            raise MalformedError(f"gives a state to a {type(target).__name__}")
         target.fill(state)
 
     def persist(self) -> None:
         if self.persistent is None:
-            raise Malformed("refers to data outside itself")
+            raise MalformedError("refers to data outside itself")
         self.push(self.persistent(self.pop()))
         self.file.seek(self.position)  # it may have looked elsewhere in the file
 
@@ -253,7 +256,7 @@ def insert(target: dict[Any, Any], items: Any) -> None:
     """Set items whose keys are text or numbers: other keys could take for ever to hash."""
     for key, value in items:
         if type(key) not in (str, int):
-            raise Malformed(f"uses a {type(key).__name__} as a key")
+            raise MalformedError(f"uses a {type(key).__name__} as a key")
         target[key] = value
 
 
@@ -306,15 +309,15 @@ _OPERATIONS: dict[bytes, Callable[[_Machine], object]] = {
 
 def _protocol(number: int) -> None:
     if number > 5:
-        raise Malformed(f"is a pickle of the unknown protocol {number}")
+        raise MalformedError(f"is a pickle of the unknown protocol {number}")
 
 
 def _frame(machine: _Machine, length: int) -> None:
     if length > machine.end - machine.position:
-        raise Malformed("is cut short")
+        raise MalformedError("is cut short")
 
 
 def _length(number: int) -> int:
     if number < 0:
-        raise Malformed("is no valid pickle (negative length)")
+        raise MalformedError("is no valid pickle (negative length)")
     return number

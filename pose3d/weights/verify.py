@@ -1,4 +1,4 @@
-"""Is the file that lies here the one it should be?"""
+"""Whether the file that lies here is the one it should be."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pose3d.weights.arrays import Array, Reader
 from pose3d.weights.keypoint_rcnn import listed
-from pose3d.weights.unpickle import Malformed
+from pose3d.weights.unpickle import MalformedError
 
 _NORM = ("weight", "bias", "running_mean", "running_var")
 _IGNORED = re.compile(r".*\.num_batches_tracked")
@@ -27,7 +27,7 @@ def read(arrays: Mapping[str, Array], reader: Reader) -> tuple[dict[str, Any], d
 
     Raises
     ------
-    Malformed
+    MalformedError
         If a parameter is missing, unknown, or of a shape that fits nothing; it is named.
     """
     config = _config(arrays)
@@ -35,21 +35,21 @@ def read(arrays: Mapping[str, Array], reader: Reader) -> tuple[dict[str, Any], d
     missing = sorted(set(wanted) - set(arrays))
     unknown = sorted(name for name in set(arrays) - set(wanted) if not _IGNORED.fullmatch(name))
     if missing:
-        raise Malformed(f"lacks {listed(missing)}")
+        raise MalformedError(f"lacks {listed(missing)}")
     if unknown:
-        raise Malformed(f"holds {listed(unknown)}, which VideoPose3D's model does not have")
+        raise MalformedError(f"holds {listed(unknown)}, which VideoPose3D's model does not have")
     for name, shape in wanted.items():
         if arrays[name].shape != shape or arrays[name].dtype.kind != "f":
-            raise Malformed(f"holds {name} of shape {arrays[name].shape}, not {shape}")
+            raise MalformedError(f"holds {name} of shape {arrays[name].shape}, not {shape}")
     return config, {name: reader(arrays[name]) for name in wanted}
 
 
 def _config(arrays: Mapping[str, Array]) -> dict[str, Any]:
     def shape(name: str) -> tuple[int, ...]:
         if name not in arrays:
-            raise Malformed(f"lacks {name}")
+            raise MalformedError(f"lacks {name}")
         if len(arrays[name].shape) != 3 or 0 in arrays[name].shape:
-            raise Malformed(f"holds {name} of shape {arrays[name].shape}")
+            raise MalformedError(f"holds {name} of shape {arrays[name].shape}")
         return arrays[name].shape
 
     channels, features, width = shape("expand_conv.weight")
@@ -59,7 +59,7 @@ def _config(arrays: Mapping[str, Array]) -> dict[str, Any]:
         n += 2
     joints, rest = divmod(shape("shrink.weight")[0], 3)
     if rest or features % joints or features // joints not in (2, 3):
-        raise Malformed(f"maps {features} numbers to {3 * joints + rest}, which are no joints")
+        raise MalformedError(f"maps {features} numbers to {3 * joints + rest}, which are no joints")
     receptive_field = 1
     for width in widths:
         receptive_field *= width

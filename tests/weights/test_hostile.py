@@ -17,6 +17,7 @@ import pytest
 import torch
 
 SECONDS, MEGABYTES = 2.0, 300
+RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n"
 
 READ_THEM_ALL = """
 import json, resource, sys, time
@@ -79,7 +80,8 @@ def text(value: str) -> bytes:
 def array(shape: bytes, dtype: bytes = b"U\x02f4", data: bytes = b"U\x04abcd") -> bytes:
     """An ndarray as numpy pickles it, with a shape, dtype and data of one's own."""
     return (
-        b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01"
+        RECONSTRUCT
+        + b"K\x00\x85U\x01b\x87R(K\x01"
         + shape
         + b"cnumpy\ndtype\n"
         + dtype
@@ -91,7 +93,7 @@ def array(shape: bytes, dtype: bytes = b"U\x02f4", data: bytes = b"U\x04abcd") -
 
 
 def model(value: bytes) -> bytes:
-    """{'model': {'a': value}}"""
+    """The pickle of {'model': {'a': value}}."""
     return opcodes(b"}", text("model"), b"}", text("a"), value, b"ss")
 
 
@@ -142,6 +144,7 @@ def saved(value: object, **options) -> bytes:
 def hostile() -> dict[str, tuple[bytes, str]]:
     """Files, and a word of the reason for which each is refused."""
     touch = "touch RAN"
+    entry = b"PK\x01\x02\x14\x03\x14\x00"  # the flags follow; 1 is encrypted
     huge = struct.pack("<q", 1 << 40)
     big = b"\x8a\x08" + huge
     legacy = saved({"a": torch.ones(3)}, _use_new_zipfile_serialization=False)
@@ -191,10 +194,7 @@ def hostile() -> dict[str, tuple[bytes, str]]:
         "shapes": (model(array(b"(" + big * 8 + b"t")), "shape"),
         "negative": (model(array(b"J\xff\xff\xff\xff\x85")), "impossible shape"),
         "dimensions": (model(array(b"(" + b"K\x01" * 40 + b"t")), "proper shape"),
-        "empty": (
-            opcodes(b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n", big, b"\x85U\x01b\x87R"),
-            "before it shows",
-        ),
+        "empty": (opcodes(RECONSTRUCT, big, b"\x85U\x01b\x87R"), "before it shows"),
         "itemsize": (model(array(b"K\x01\x85", b"U\x0bV1000000000")), "unknown type"),
         "objects": (pickle.dumps({"model": {"a": np.array([{}, 1], object)}}), "objects"),
         "records": (
@@ -239,10 +239,6 @@ def hostile() -> dict[str, tuple[bytes, str]]:
         "repeated": (repeated(), "more numbers than it holds"),
         # torch's containers
         "bomb": (torch_zip(bytes(200_000_000), compress=True), "compressed"),
-        "bomb_data": (
-            torch_zip(model(tensor(1 << 20, (1 << 20,), (1,))), compress=True, data__0=bytes(4 << 20)),
-            "compressed",
-        ),
         "storage": (torch_zip(model(tensor(1 << 36, (1,), (1,))), data__0=bytes(4)), "in 4 bytes"),
         "beyond": (torch_zip(model(tensor(1, (1 << 30,), (1,))), data__0=bytes(4)), "in 4 bytes"),
         "offset": (torch_zip(model(tensor(1, (1,), (1,), 9)), data__0=bytes(4)), "in 4 bytes"),
@@ -254,7 +250,7 @@ def hostile() -> dict[str, tuple[bytes, str]]:
         "legacy_keys": (legacy[: legacy.rindex(b"]q")] + b"N.", "table of its parts"),
         "half_zip": (torch_zip(good)[:-40], "cut short"),
         "no_pickle": (zip_of(b"x"), "none that torch wrote"),
-        "encrypted": (torch_zip(good).replace(b"PK\x01\x02\x14\x03\x14\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x01"), "compressed"),
+        "encrypted": (torch_zip(good).replace(entry + b"\x00", entry + b"\x01"), "compressed"),
     }  # fmt: skip
 
 
@@ -335,5 +331,7 @@ def test_files_cut_short_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     results = answers(paths, tmp_path)
     assert [results.pop(whole.name)[0] for whole in wholes] == [""] * len(wholes)
     for name, (message, seconds, megabytes) in results.items():
-        assert message and "\n" not in message, name
-        assert seconds < SECONDS and megabytes < MEGABYTES, name
+        assert message, name
+        assert "\n" not in message, name
+        assert seconds < SECONDS, name
+        assert megabytes < MEGABYTES, name

@@ -13,7 +13,7 @@ import torch
 from pose3d.errors import PoseError, UsageError
 from pose3d.weights import caffe2, convert, detectron2, keypoint_rcnn, load, read, torchvision_pth
 from pose3d.weights.arrays import Array
-from pose3d.weights.unpickle import Malformed
+from pose3d.weights.unpickle import MalformedError
 
 FIXTURES = Path(__file__).parents[2] / ".." / "shared" / "fixtures" / "detectron"
 NETWORKS = ["tiny", "xtiny"]
@@ -86,7 +86,9 @@ def test_every_blob_of_the_real_files_is_mapped(names: str) -> None:
     assert plan.blocks == ((3, 4, 6, 3) if names == "R-50" else (3, 4, 23, 3))
     groups = re.search(r"(\d+)x(\d+)d", names)
     assert plan.groups == (int(groups[1]) if groups else 1)
-    assert plan.stem == 64 and plan.widths == (256, 512, 1024, 2048) and plan.upsampling
+    assert plan.stem == 64
+    assert plan.widths == (256, 512, 1024, 2048)
+    assert plan.upsampling
     assert plan.bottlenecks[0] == (int(groups[1]) * int(groups[2]) if groups else 64)
     assert (plan.pyramid, plan.pooled, plan.hidden, plan.joints) == (256, 7, 1024, 17)
     assert plan.keypoint_widths == (512,) * 8
@@ -173,11 +175,14 @@ def test_any_width_is_read_and_converted_bit_for_bit(family: str, tmp_path: Path
     assert (checkpoint.kind, checkpoint.family, checkpoint.dialect) == ("detector", family, family)
     assert checkpoint.architecture == "keypoint_rcnn"
     plan = keypoint_rcnn.plan_of(checkpoint.config)
-    assert plan.blocks == SMALL.blocks and plan.groups == 2 and plan.keypoint_widths == (5, 7)
+    assert plan.blocks == SMALL.blocks
+    assert plan.groups == 2
+    assert plan.keypoint_widths == (5, 7)
     assert dict(plan.shapes()) == {k: tuple(v.shape) for k, v in checkpoint.tensors.items()}
     again = load(convert(path, tmp_path / "model.safetensors"), "detector")
     assert (again.family, again.dialect, again.config) == (family, family, checkpoint.config)
-    assert again.metadata["source_sha256"] and again.metadata["source"] == "model.bin"
+    assert again.metadata["source_sha256"]
+    assert again.metadata["source"] == "model.bin"
     for name, tensor in checkpoint.tensors.items():
         assert torch.equal(tensor, again.tensors[name])
     with pytest.raises(PoseError, match="exists"):
@@ -230,7 +235,8 @@ def test_caffe2_configuration(cfg: str, weights: list, stride: bool, tmp_path: P
     path = tmp_path / "model.pkl"
     path.write_bytes(pickle.dumps({"blobs": arrays_of("caffe2"), "cfg": cfg}, protocol=2))
     config = read(path).config
-    assert config["box_weights"] == weights and config["stride_in_1x1"] is stride
+    assert config["box_weights"] == weights
+    assert config["stride_in_1x1"] is stride
 
 
 @pytest.mark.parametrize("cfg", [None, 3, "[", "a: b: c", "[" * 5000, "x" * 100_000])
@@ -387,7 +393,7 @@ MIXED_UP = [
                     "roi_heads.box_head.fc1.weight"], "Mask R-CNN"),
     ("torchvision", ["rpn.head.conv.0.0.weight", "roi_heads.box_head.fc6.weight",
                      "roi_heads.mask_predictor.conv5_mask.weight"], "Mask R-CNN"),
-    ("caffe2", ["fpn_res2_2_sum_w", "fc6_w", "conv_fcn1_w", "kps_score_lowres_w"], "not end-to-end"),
+    ("caffe2", ["fpn_res2_2_sum_w", "fc6_w", "kps_score_lowres_w"], "not end-to-end"),
     ("caffe2", ["fpn_res2_2_sum_w", "conv_fcn1_w", "kps_score_lowres_w"], "not end-to-end"),
     ("caffe2", ["fpn_res2_2_sum_w", "conv_rpn_fpn2_w", "fc6_w", "cls_score_w"], "no keypoints"),
     ("detectron2", ["proposal_generator.rpn_head.conv.weight", "backbone.fpn_output2.weight",
@@ -430,7 +436,8 @@ def test_files_that_are_no_weights(content: bytes, message: str, tmp_path: Path)
     path.write_bytes(content)
     with pytest.raises(PoseError, match=message) as error:
         read(path)
-    assert str(error.value).startswith(str(path)) and "\n" not in str(error.value)
+    assert str(error.value).startswith(str(path))
+    assert "\n" not in str(error.value)
 
 
 def test_safetensors_must_fit_their_own_description(tmp_path: Path) -> None:
@@ -461,5 +468,5 @@ def test_safetensors_must_fit_their_own_description(tmp_path: Path) -> None:
 
 
 def test_shapes_that_fit_no_network_are_refused() -> None:
-    with pytest.raises(Malformed, match="four stages"):
+    with pytest.raises(MalformedError, match="four stages"):
         keypoint_rcnn.read({}, caffe2.LAYOUT, without_memory)  # type: ignore[arg-type]
