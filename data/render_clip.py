@@ -30,7 +30,7 @@ OUTFIT = {
 }  # fmt: skip
 HEAD_RAISED = np.radians(12)
 SHUTTER = 0.25  # share of the frame time that the shutter is open
-CRF = 20
+CRF = 19
 
 
 def scene() -> Room:
