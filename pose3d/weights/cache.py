@@ -68,7 +68,9 @@ def fetch(entry: Weights, progress: Progress | None = None) -> Path:
                 return verify_cached(path, entry)
             return _fetch(entry, path, progress)
     except OSError as error:
-        raise PoseError(f"the cache {path.parent} cannot be used: {error.strerror}") from error
+        raise PoseError(
+            f"the cache {path.parent} cannot be used: {error.strerror or error}"
+        ) from error
 
 
 def verify_cached(path: Path, entry: Weights) -> Path:

@@ -117,7 +117,7 @@ def fetch_text(url: str) -> str:
     """
     try:
         with _open(url, {}) as response:
-            return response.read(4096).decode("ascii", "replace")
+            return _receive(response, 4096).decode("ascii", "replace")
     except _TransientError as error:
         raise UnavailableError(str(error)) from None
 
@@ -205,10 +205,11 @@ def _copy(
         file.truncate()
         if progress:
             progress(done, total)
-        while piece := _receive(response):
+        while piece := _receive(response, PIECE):
             file.write(piece)
             done += len(piece)
             if done > MAX_BYTES or (total is not None and done > total):
+                part.unlink()
                 raise UnavailableError("the server sends more than it promised")
             if progress:
                 progress(done, total)
@@ -216,9 +217,9 @@ def _copy(
         raise _TransientError(f"the connection broke after {done:,} of {total:,} bytes")
 
 
-def _receive(response: HTTPResponse) -> bytes:
+def _receive(response: HTTPResponse, count: int) -> bytes:
     try:
-        return response.read(PIECE)
+        return response.read(count)
     except (HTTPException, OSError) as error:
         raise _TransientError(f"the connection broke ({error})") from None
 

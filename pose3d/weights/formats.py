@@ -30,6 +30,8 @@ DIALECTS = {
     "videopose3d": ("videopose3d", "videopose3d-causal"),
 }
 
+LIFTERS = {"temporal"}  # architectures; all others are detectors
+
 
 def read(path: Path | str, dialect: str | None = None) -> Checkpoint:
     """Read a file of weights of any family.
@@ -85,7 +87,7 @@ def _read_native(path: Path, dialect: str | None) -> Checkpoint:
         keypoint_rcnn.check(keypoint_rcnn.plan_of(config), tensors)
     family = metadata.get("family", "pose3d")
     return Checkpoint(
-        kind="lifter" if metadata.get("kind") == "lifter" else "detector",
+        kind="lifter" if metadata["architecture"] in LIFTERS else "detector",
         family=family,
         dialect=_dialect(family, dialect, metadata.get("dialect", family)),
         architecture=metadata["architecture"],

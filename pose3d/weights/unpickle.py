@@ -19,6 +19,10 @@ LONG_TEXT = 256  # longer texts and bytes stay in the file
 class MalformedError(Exception):
     """The file is refused; the message says why, in the words that follow its name."""
 
+    def __init__(self, reason: str) -> None:
+        # Names from the file may hold line breaks or control a terminal.
+        super().__init__("".join(c if c.isprintable() else "?" for c in reason))
+
 
 @dataclass(frozen=True)
 class Span:

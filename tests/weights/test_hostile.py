@@ -236,6 +236,8 @@ def hostile() -> dict[str, tuple[bytes, str]]:
             opcodes(b"}", text("blobs"), b"}", text("\N{SNOWMAN}" * 80), b"Nss"),
             "no array",
         ),
+        "terminal": (opcodes(b"}", text("a\n\x1b[2J"), b"Ns"), "'a\\n\\x1b[2J', which is no array"),
+        "lines": (pickle.dumps({"model": lines()}), "holds a?b?[2J, which no Keypoint"),
         "repeated": (repeated(), "more numbers than it holds"),
         # torch's containers
         "bomb": (torch_zip(bytes(200_000_000), compress=True), "compressed"),
@@ -259,6 +261,13 @@ def zip_of(content: bytes) -> bytes:
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("readme.txt", content)
     return buffer.getvalue()
+
+
+def lines() -> dict[str, np.ndarray]:
+    """A network with a parameter whose name would clear the screen."""
+    from test_readers import arrays_of
+
+    return {**arrays_of("detectron2"), "a\nb\x1b[2J": np.ones(1, np.float32)}
 
 
 def repeated() -> bytes:

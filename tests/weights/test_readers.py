@@ -265,6 +265,18 @@ def test_pickles_of_every_protocol_and_byte_order(protocol: int, tmp_path: Path)
             assert torch.equal(tensor, plain.tensors[name].half())
 
 
+def test_detectron2s_own_checkpoints(tmp_path: Path) -> None:
+    arrays = arrays_of("detectron2")
+    model = {k: torch.from_numpy(v) for k, v in arrays.items()}
+    model["pixel_mean"] = torch.ones(3, 1, 1)
+    model["proposal_generator.anchor_generator.cell_anchors.0"] = torch.ones(3, 4)
+    torch.save({"model": model, "iteration": 9, "scheduler": {"last": 9}}, tmp_path / "model.pth")
+    checkpoint = read(tmp_path / "model.pth")
+    plain = read(save(tmp_path / "model.pkl", "detectron2", arrays))
+    assert (checkpoint.family, checkpoint.config) == (plain.family, plain.config)
+    assert all(torch.equal(v, plain.tensors[k]) for k, v in checkpoint.tensors.items())
+
+
 @pytest.mark.parametrize("modern", [True, False])
 def test_torch_files_old_and_new(modern: bool, tmp_path: Path) -> None:
     arrays = arrays_of("torchvision")
