@@ -1,0 +1,99 @@
+"""What the user sees: lines, bars, summaries."""
+
+import traceback
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pose3d.errors import PoseError, UsageError
+from pose3d.progress import Progress
+
+if TYPE_CHECKING:
+    from pose3d.batch import Job
+
+
+class Bars(Progress):
+    """A tqdm bar on stderr for every stage that takes longer than two seconds."""
+
+    def __init__(self, label: str, shown: bool = True) -> None:
+        super().__init__()
+        self._label = label
+        self._shown = shown
+        self._bars: dict[str, Any] = {}
+
+    def advance(self, stage: str, done: int, total: int | None = None) -> None:
+        """Move the bar of `stage`."""
+        if stage not in self._bars:
+            from tqdm import tqdm
+
+            self.close()
+            self._bars[stage] = tqdm(
+                desc=f"{self._label}: {stage}",
+                total=total,
+                delay=2,
+                leave=False,
+                dynamic_ncols=True,
+                disable=not self._shown,
+            )
+        bar = self._bars[stage]
+        bar.total = max(total, done) if total else None
+        bar.update(done - bar.n)
+
+    def close(self) -> None:
+        """Take the bars off the screen."""
+        for bar in self._bars.values():
+            bar.close()
+        self._bars.clear()
+
+
+class Console:
+    """How much to say, and saying it."""
+
+    def __init__(self) -> None:
+        self.quiet = False
+        self.verbose = False
+
+    def say(self, text: str) -> None:
+        """Tell what was done."""
+        if not self.quiet:
+            click.echo(text)
+
+    def warn(self, text: str) -> None:
+        """Tell what the user should know, on stderr."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def complain(self, text: str) -> None:
+        """Tell what went wrong, on stderr, however quiet."""
+        click.echo(text, err=True)
+        if self.verbose:
+            traceback.print_exc()
+
+    def each(self, jobs: "Sequence[Job]", work: "Callable[[Job, Bars], None]") -> None:
+        """Do one job after another; what fails is reported and skipped.
+
+        Exits with 1 at the end if anything failed. What is wrong with the options ends it at once.
+        """
+        failed = 0
+        for job in jobs:
+            bars = Bars(job.source.name, shown=not self.quiet)
+            try:
+                work(job, bars)
+            except UsageError:
+                raise
+            except PoseError as error:
+                bars.close()
+                failed += 1
+                self.complain(str(error))
+            except Exception as error:  # one file must not end a night's work on others
+                bars.close()
+                failed += 1
+                more = "" if self.verbose else " (--verbose shows where)"
+                self.complain(f"{job.source}: {type(error).__name__}: {error}{more}")
+            finally:
+                bars.close()
+        if failed:
+            if len(jobs) > 1:
+                self.complain(f"{failed} of {len(jobs)} files failed")
+            click.get_current_context().exit(1)

@@ -1,0 +1,173 @@
+"""From video to motion: ``infer``, and its stages ``detect``, ``lift`` and ``render``."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pose3d.commands.console import Bars, Console
+from pose3d.commands.options import COMMON, DETECTION, Names, options
+from pose3d.export import FORMATS
+
+if TYPE_CHECKING:  # numpy takes longer than all of `pose3d --help`
+    from pose3d.batch import Job, Outcome
+
+SUFFIXES = {name: form.suffix for name, form in FORMATS.items()} | {"mp4": ".pose3d.mp4"}
+
+
+def save_option(default: str, names: Iterable[str]) -> Any:
+    """``--save`` with the formats that a command writes."""
+    return click.option(
+        "--save", type=Names(*names), default=default, show_default=True, metavar=",".join(names),
+        help="Which files to write.",
+    )  # fmt: skip
+
+
+@click.command()
+@click.argument("videos", nargs=-1, required=True, metavar="VIDEO|FOLDER|GLOB...")
+@options("output")
+@save_option("npz,mp4", SUFFIXES)
+@options(*DETECTION, "lifter", "overwrite", *COMMON)
+@click.pass_obj
+def infer(
+    console: Console,
+    videos: tuple[str, ...],
+    output: Path | None,
+    save: tuple[str, ...],
+    overwrite: bool,
+    **chosen: Any,
+) -> None:
+    """Turn videos into the motion of their people in 3D.
+
+    For walk.mp4 this writes walk.pose3d.npz, which holds all that was found, and walk.pose3d.mp4
+    to look at. A folder stands for the videos in it, one after another. What is finished already
+    is left as it is.
+    """
+    from pose3d import batch
+
+    settings = batch.Options(**chosen)
+    jobs = batch.plan(batch.expand(videos, batch.VIDEOS), output, _suffixes(save))
+
+    def work(job: "Job", bars: Bars) -> None:
+        _report(console, job, batch.infer(job, settings, overwrite, bars), bars)
+
+    console.each(jobs, work)
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="VIDEO|PICTURE|FOLDER|GLOB...")
+@options("output")
+@save_option("npz", FORMATS)
+@options(*DETECTION, "overwrite", *COMMON)
+@click.pass_obj
+def detect(
+    console: Console,
+    inputs: tuple[str, ...],
+    output: Path | None,
+    save: tuple[str, ...],
+    overwrite: bool,
+    **chosen: Any,
+) -> None:
+    """Find people and their keypoints (stage 1).
+
+    A video gives NAME.pose3d.npz; a picture NAME.pose3d.json and NAME.pose3d.jpg, a copy with the
+    keypoints drawn on it. A folder stands for the videos and pictures in it.
+    """
+    from pose3d import batch
+
+    settings = batch.Options(**chosen)
+    sources = batch.expand(inputs, batch.VIDEOS | batch.PICTURES)
+    pictures = [path for path in sources if path.suffix.lower() in batch.PICTURES]
+    videos = [path for path in sources if path.suffix.lower() not in batch.PICTURES]
+    jobs = [
+        *batch.plan(videos, output, _suffixes(save)),
+        *batch.plan(pictures, output, {"json": ".pose3d.json", "picture": ".pose3d.jpg"}),
+    ]
+
+    def work(job: "Job", bars: Bars) -> None:
+        stage = batch.detect_picture if "picture" in job.outputs else batch.detect
+        _report(console, job, stage(job, settings, overwrite, bars), bars)
+
+    console.each(jobs, work)
+
+
+@click.command()
+@click.argument("recordings", nargs=-1, required=True, metavar="RECORDING...")
+@options("output")
+@save_option("npz", FORMATS)
+@options("lifter", "device", "overwrite", *COMMON)
+@click.pass_obj
+def lift(
+    console: Console,
+    recordings: tuple[str, ...],
+    output: Path | None,
+    save: tuple[str, ...],
+    overwrite: bool,
+    **chosen: Any,
+) -> None:
+    """Turn keypoints into 3D motion (stage 2).
+
+    Takes what `pose3d detect` wrote and adds the 3D joints to it, or writes to another folder
+    with -o.
+    """
+    from pose3d import batch
+
+    settings = batch.Options(**chosen)
+    sources = batch.expand(recordings, batch.RECORDINGS, ours=True)
+    jobs = batch.plan(sources, output, _suffixes(save))
+
+    def work(job: "Job", bars: Bars) -> None:
+        _report(console, job, batch.lift(job, settings, overwrite, bars), bars)
+
+    console.each(jobs, work)
+
+
+@click.command()
+@click.argument("recordings", nargs=-1, required=True, metavar="RECORDING...")
+@options("output")
+@click.option(
+    "--video", type=click.Path(path_type=Path, exists=True), metavar="FILE|FOLDER",
+    help="The video, or where it lies; beside the recording by default.",
+)  # fmt: skip
+@options("overwrite", *COMMON)
+@click.pass_obj
+def render(
+    console: Console,
+    recordings: tuple[str, ...],
+    output: Path | None,
+    video: Path | None,
+    overwrite: bool,
+) -> None:
+    """Draw recordings as videos: keypoints at the left, 3D at the right."""
+    from pose3d import batch
+
+    sources = batch.expand(recordings, batch.RECORDINGS, ours=True)
+    jobs = batch.plan(sources, output, _suffixes(["mp4"]))
+
+    def work(job: "Job", bars: Bars) -> None:
+        _report(console, job, batch.render(job, video, overwrite, bars), bars)
+
+    console.each(jobs, work)
+
+
+def _suffixes(names: Iterable[str]) -> dict[str, str]:
+    return {name: SUFFIXES[name] for name in names}
+
+
+def _report(console: Console, job: "Job", outcome: "Outcome", bars: Bars) -> None:
+    """Say what came of a job: whom it found, where the time went, which files there are."""
+    if not outcome.written:
+        files = ", ".join(map(str, job.outputs.values()))
+        console.say(f"{job.source}: nothing to do, {files} is there (--overwrite runs it again)")
+        return
+    for warning in outcome.warnings:
+        console.warn(f"{job.source}: {warning}")
+    people = {0: "nobody found", 1: "1 person"}.get(outcome.people, f"{outcome.people} people")
+    seconds = bars.total
+    console.say(
+        f"{job.source}: {outcome.frames} frames, {people}, {seconds:.1f} s "
+        f"({outcome.frames / seconds:.1f} frames/s: {bars.shares()})"
+    )
+    for path in outcome.written:
+        console.say(f"  {path}")
