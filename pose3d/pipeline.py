@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pose3d import __version__
 from pose3d.errors import PoseError, UsageError
 from pose3d.progress import Progress
-from pose3d.sequence import People, Person, Pose3D, Recording
+from pose3d.sequence import SCHEMA, People, Person, Pose3D, Recording
 from pose3d.track import Tracker
 from pose3d.weights import default, find, sha256
 
@@ -246,7 +246,7 @@ def load(path: str | PathLike[str]) -> Recording:
 
 def tool() -> dict[str, Any]:
     """The part of `meta` that says who made the file."""
-    return {"tool": {"name": "pose3d", "version": __version__}}
+    return {"schema": SCHEMA, "tool": {"name": "pose3d", "version": __version__}}
 
 
 def detection_facts(path: Path, options: Options, detector: Any = None) -> dict[str, Any]:

@@ -1,8 +1,128 @@
 """``pose3d evaluate``: how good poses, detectors and lifters are."""
 
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
 import click
+
+from pose3d.commands.console import Bars, Console
+from pose3d.commands.options import COMMON, options
+
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
 @click.group()
 def evaluate() -> None:
-    """Measure against a truth."""
+    """Measure poses, a detector or a lifter against a truth."""
+
+
+@evaluate.command()
+@click.argument("prediction", type=FILE)
+@click.argument("truth", type=FILE)
+@options("json", *COMMON)
+def poses(prediction: Path, truth: Path, as_json: bool) -> None:
+    """How far the 3D poses of a recording are from the truth, in mm.
+
+    PREDICTION is a NAME.pose3d.npz; TRUTH another one, or an .npz like that of the rendered clip.
+    """
+    from pose3d.evaluate.poses import evaluate_files
+
+    _print(asdict(evaluate_files(prediction, truth)), as_json)
+
+
+@evaluate.command()
+@click.option(
+    "--annotations",
+    type=FILE,
+    required=True,
+    metavar="COCO.json",
+    help="COCO person_keypoints file (may be gzipped).",
+)
+@click.option("--images", type=FOLDER, required=True, metavar="DIR", help="Its pictures.")
+@click.option("--every", type=click.IntRange(1), default=1, metavar="N", help="Every Nth picture.")
+@options("detector", "device", "precision", "json", *COMMON)
+@click.pass_obj
+def detector(
+    console: Console,
+    annotations: Path,
+    images: Path,
+    every: int,
+    detector: str | None,
+    device: str,
+    precision: str,
+    as_json: bool,
+) -> None:
+    """OKS-AP of a detector on data in COCO's format."""
+    from pose3d.detect import load_detector
+    from pose3d.evaluate.detector import evaluate_detector
+    from pose3d.weights import default
+
+    # AP is the area under the whole curve, so low scores count too.
+    model = load_detector(detector or default("detector"), device, precision, min_score=0.01)
+    bars = Bars("evaluate", shown=not console.quiet)
+    done = 0
+
+    def advance(pictures: int) -> None:
+        nonlocal done
+        done += pictures
+        bars.advance("pictures", done)
+
+    scores = evaluate_detector(annotations, images, model, every, advance)
+    bars.close()
+    _print(asdict(scores), as_json)
+
+
+@evaluate.command()
+@click.argument("archive", type=FILE)
+@click.option("--clean", is_flag=True, help="True keypoints instead of noisy ones.")
+@click.option("--seed", type=int, help="Of cameras and noise.")
+@click.option("--views", type=click.IntRange(1), help="Cameras a clip.")
+@options("lifter", "device", "json", *COMMON)
+@click.pass_obj
+def lifter(
+    console: Console,
+    archive: Path,
+    clean: bool,
+    lifter: str | None,
+    device: str,
+    as_json: bool,
+    **chosen: Any,
+) -> None:
+    """Error of a lifter on an archive of motion capture, in mm, seen by random cameras."""
+    from pose3d.evaluate.lifter import evaluate_lifter
+    from pose3d.lift import load_lifter
+    from pose3d.weights import default
+
+    bars = Bars("evaluate", shown=not console.quiet)
+    done = 0
+
+    def advance(clips: int) -> None:
+        nonlocal done
+        done += clips
+        bars.advance("clips", done)
+
+    given = {name: value for name, value in chosen.items() if value is not None}
+    model = load_lifter(lifter or default("lifter"), device)
+    scores = evaluate_lifter(model, archive, not clean, progress=advance, **given)
+    bars.close()
+    _print(asdict(scores), as_json)
+
+
+def _print(figures: dict[str, Any], as_json: bool) -> None:
+    """Figures by name: one a line, or as one JSON object."""
+    if as_json:
+        click.echo(json.dumps(figures))
+        return
+    for name, value in _flat(figures):
+        click.echo(f"{name:32} {value:.4g}" if isinstance(value, float) else f"{name:32} {value}")
+
+
+def _flat(figures: dict[str, Any], prefix: str = "") -> Any:
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{name} ")
+        else:
+            yield prefix + name, value
