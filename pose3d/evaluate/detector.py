@@ -62,7 +62,7 @@ def evaluate_detector(
     order = sorted(pictures, key=lambda p: (p["width"], p["height"]))
     for start in range(0, len(order), BATCH):
         batch = order[start : start + BATCH]
-        found = detector([_read(images / picture["file_name"]) for picture in batch])
+        found = detector([read_picture(images / picture["file_name"]) for picture in batch])
         for picture, people in zip(batch, found, strict=True):
             results += coco_results(picture["id"], people)
         progress(len(batch))
@@ -110,7 +110,8 @@ def _complete(annotation: dict) -> dict:
     return {"keypoints": [0] * 51, "num_keypoints": 0, **annotation}
 
 
-def _read(path: Path) -> NDArray[np.uint8]:
+def read_picture(path: Path) -> NDArray[np.uint8]:
+    """A picture file as RGB uint8 (H, W, 3)."""
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     if picture is None:
         raise PoseError(f"{path}: not a readable picture")

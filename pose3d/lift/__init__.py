@@ -1,0 +1,5 @@
+"""Stage 2: keypoints over time to joints in space."""
+
+from pose3d.lift.lifter import Lifter, default_intrinsics, load_lifter
+
+__all__ = ["Lifter", "default_intrinsics", "load_lifter"]

@@ -38,6 +38,8 @@ class Recipe:
         The same to judge on; without them nothing is judged.
     out
         Folder of ``compact.safetensors`` and of the state to resume from.
+    sprites
+        COCO file of cut-out people (RGBA pictures beside it) to lay over the pictures.
     init
         Weights to start from: MoveNet's ``.npz`` (body and decoder) or an earlier checkpoint.
     steps, batch
@@ -55,6 +57,7 @@ class Recipe:
     out: Path
     val_annotations: Path | None = None
     val_images: Path | None = None
+    sprites: Path | None = None
     init: Path | None = None
     steps: int = 10_000
     batch: int = 128
@@ -99,12 +102,10 @@ def train(recipe: Recipe, log: Callable[[str], None] = print) -> DetectorScores 
     )  # fmt: skip
     first = _resume(recipe.out / "state.pt", network, average, optimizer, device)
     if recipe.compile:
-        network.body.compile()
-        people.sample = torch.compile(people.sample)
-        people.recolour = torch.compile(people.recolour)
-        losses.proposal_losses = torch.compile(losses.proposal_losses)
+        _compile(network)
 
     bank = people.load_bank(recipe.annotations, recipe.images, device, limit=recipe.limit)
+    sprites = recipe.sprites and people.load_bank(recipe.sprites, recipe.sprites.parent, device)
     log(f"{len(bank)} pictures on {device} after {time.monotonic() - started:.0f} s")
     sums, since, counted = torch.zeros(5, device=device), time.monotonic(), 0
     step = first
@@ -117,7 +118,7 @@ def train(recipe: Recipe, log: Callable[[str], None] = print) -> DetectorScores 
             recipe.batch, people.DRAWS + losses.DRAWS, generator=chance, device=device
         )
         mine = slice(rank * share, (rank + 1) * share)
-        batch = people.draw_batch(bank, rows[mine], u[mine, : people.DRAWS], recipe.canvas)
+        batch = people.draw_batch(bank, rows[mine], u[mine, : people.DRAWS], recipe.canvas, sprites)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             parts = step_module(
                 batch.pictures.contiguous(memory_format=layout),
@@ -146,6 +147,20 @@ def train(recipe: Recipe, log: Callable[[str], None] = print) -> DetectorScores 
         dist.barrier()
         dist.destroy_process_group()
     return scores
+
+
+def _compile(network: nn.Module) -> None:
+    """Fuse what is many small kernels; a minute's wait for about twice the speed."""
+    for part in (network.body, network.pyramid, network.keypoint_head):
+        part.compile(dynamic=False)  # type: ignore[union-attr, operator]
+    for module, name in (
+        (people, "sample"),
+        (people, "paste"),
+        (people, "recolour"),
+        (people, "cover"),
+        (losses, "proposal_losses"),
+    ):
+        setattr(module, name, torch.compile(getattr(module, name), dynamic=False))
 
 
 def initialise(network: nn.Module, path: Path | None) -> None:
@@ -204,7 +219,7 @@ def _start_process(name: str, world: int) -> torch.device:
             torch.cuda.set_device(device)
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     torch.set_float32_matmul_precision("high")
-    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.benchmark = False
     return device
 
 

@@ -20,7 +20,7 @@ BOX_POSITIVE = 0.5
 REGIONS = 48  # for the box head, a picture
 KEYPOINT_REGIONS = 4  # for the keypoint head, a picture
 HIDDEN_WEIGHT = 0.3  # of "nowhere" for a joint that has no label: it may well be somewhere
-SHAKES = 288  # random numbers that shake and choose regions
+SHAKES = 320  # random numbers that shake and choose regions
 DRAWS = SHAKES + REGIONS
 
 

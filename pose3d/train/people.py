@@ -9,13 +9,14 @@ import gzip
 import json
 import math
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pose3d.errors import PoseError
@@ -32,7 +33,8 @@ class PictureBank:
     Attributes
     ----------
     pixels
-        (sum over levels,) int32, RGB packed, all pictures padded to `side`, then the halved ones.
+        (sum over levels,) int32, RGBA packed and multiplied by A, all pictures padded to `side`,
+        then the halved ones.
     sizes
         (N, 2) width and height.
     boxes, keypoints
@@ -119,11 +121,9 @@ def load_bank(
     ]
 
     def decode(n: int) -> None:
-        picture = cv2.imread(str(images / pictures[n]["file_name"]), cv2.IMREAD_COLOR_RGB)
-        if picture is None:
-            raise PoseError(f"{images / pictures[n]['file_name']}: not a readable picture")
         padded = np.zeros((side, side, 4), np.uint8)
-        padded[: picture.shape[0], : picture.shape[1], :3] = picture
+        picture = _read_rgba(images / pictures[n]["file_name"])
+        padded[: picture.shape[0], : picture.shape[1]] = picture
         for level in levels:
             size = level.shape[-1]
             copy = cv2.resize(padded, (size, size), interpolation=cv2.INTER_AREA)
@@ -142,7 +142,21 @@ def load_bank(
     )
 
 
-def draw_batch(bank: PictureBank, rows: Tensor, u: Tensor, canvas: int) -> Batch:
+def _read_rgba(path: Path) -> NDArray[np.uint8]:
+    """A picture, its colours multiplied by its opacity where it has one."""
+    picture = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if picture is None:
+        raise PoseError(f"{path}: not a readable picture")
+    if picture.ndim == 3 and picture.shape[2] == 4:
+        rgba = cv2.cvtColor(picture, cv2.COLOR_BGRA2RGBA)
+        return cv2.cvtColor(rgba, cv2.COLOR_RGBA2mRGBA)  # type: ignore[return-value]
+    code = cv2.COLOR_BGR2RGBA if picture.ndim == 3 else cv2.COLOR_GRAY2RGBA
+    return cv2.cvtColor(picture, code)  # type: ignore[return-value]
+
+
+def draw_batch(
+    bank: PictureBank, rows: Tensor, u: Tensor, canvas: int, sprites: PictureBank | None = None
+) -> Batch:
     """Make a batch.
 
     Parameters
@@ -155,6 +169,8 @@ def draw_batch(bank: PictureBank, rows: Tensor, u: Tensor, canvas: int) -> Batch
         (B, DRAWS) uniform random numbers: all the chance there is.
     canvas
         Side of the pictures made.
+    sprites
+        Cut-out people to lay over them.
     """
     chance = iter(u.unbind(1))
 
@@ -218,12 +234,16 @@ def draw_batch(bank: PictureBank, rows: Tensor, u: Tensor, canvas: int) -> Batch
 
     behind = bank.empty[(uniform(0, 1) * len(bank.empty)).long()]
     inverse = torch.linalg.inv(matrix)
-    pictures = sample(bank, rows, size, split, inverse, shift, scale, behind, canvas)
+    pictures = sample(bank, rows, split, inverse, shift, scale, behind, canvas)
+    batch = Batch(pictures, boxes, keypoints, ignore)
+    if sprites is not None:
+        for _ in range(2):
+            batch = paste(batch, sprites, uniform(0, 1, (10,)), canvas)
     colours = [uniform(-1, 1, (n,)) for n in (3, 3, 1, 1)]
-    pictures = recolour(pictures, *colours, uniform(0, 1, (4,)))
+    pictures = recolour(batch.pictures, *colours, uniform(0, 1, (4,)))
     pictures = soften(pictures, uniform(0, 1, (4,)))
     pictures = cover(pictures, uniform(0, 1, (3, 7)), uniform(0, 1), canvas)
-    return Batch(pictures, boxes, keypoints, ignore)
+    return replace(batch, pictures=pictures)
 
 
 def _turn_boxes(boxes: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
@@ -282,7 +302,6 @@ def _first(boxes: Tensor, count: int) -> tuple[Tensor, Tensor]:
 def sample(
     bank: PictureBank,
     rows: Tensor,
-    size: Tensor,
     split: Tensor,
     inverse: Tensor,
     shift: Tensor,
@@ -291,47 +310,118 @@ def sample(
     canvas: int,
 ) -> Tensor:
     """Look up every pixel of the canvases: (B, 3, S, S) float, RGB in [0, 255]."""
-    grid = torch.arange(canvas, device=split.device) + 0.5
-    right, below = grid[None, None, :] > split[:, 0, None, None], grid[:, None] > split[:, 1, None, None]
-    tile = (right.long() + 2 * below.long()).flatten(1)  # (B, S * S)
+    grid_x, grid_y = _grid(canvas, split.device)
+    right, below = grid_x > split[:, :1], grid_y > split[:, 1:]
+    tile = right.long() + 2 * below.long()  # (B, S * S)
 
     def of_tile(values: Tensor) -> Tensor:
         return values.gather(1, tile)
 
-    x = grid.repeat(canvas)[None] - of_tile(shift[..., 0])
-    y = grid.repeat_interleave(canvas)[None] - of_tile(shift[..., 1])
+    x, y = grid_x - of_tile(shift[..., 0]), grid_y - of_tile(shift[..., 1])
     source_x = of_tile(inverse[..., 0, 0]) * x + of_tile(inverse[..., 0, 1]) * y
     source_y = of_tile(inverse[..., 1, 0]) * x + of_tile(inverse[..., 1, 1]) * y
+    base, side = _level(bank, rows, scale)
+    size = bank.sizes[rows]
     width, height = of_tile(size[..., 0]), of_tile(size[..., 1])
+    colours = look_up(bank, of_tile(base), of_tile(side), width, height, source_x, source_y)
+    # Where no picture is, the one behind, stretched over the whole canvas.
+    wide, high = bank.sizes[behind].split(1, 1)
+    column, line = (grid_x * wide / canvas).long(), (grid_y * high / canvas).long()
+    back = bank.pixels[behind[:, None] * bank.side**2 + line * bank.side + column]
     inside = (source_x > 0) & (source_x < width) & (source_y > 0) & (source_y < height)
+    colours = torch.where(inside[:, None], colours[:, :3], unpack(back)[:, :3])
+    return colours.unflatten(-1, (canvas, canvas))
 
-    level = (-scale.log2() + 0.3).round().clamp(0, LEVELS - 1).long()
-    side = bank.side >> level
-    first = torch.tensor([len(bank) * sum((bank.side >> i) ** 2 for i in range(n)) for n in range(LEVELS)],
-                         device=rows.device)  # fmt: skip
-    base, side = of_tile(first[level] + rows * side**2), of_tile(side)
+
+def paste(
+    batch: Batch, sprites: PictureBank, u: Tensor, canvas: int
+) -> Batch:
+    """Lay one cut-out person over a third of the pictures; what it covers loses its keypoints.
+
+    `u` (B, 10) uniform random numbers.
+    """
+    used = u[:, 0] < 0.35
+    row = (u[:, 1] * len(sprites)).long()
+    size = sprites.sizes[row]
+    wanted = (math.log(48) + u[:, 2] * math.log(0.95 * canvas / 48)).exp()
+    scale = (wanted / size.amax(1)).clamp(0.2, 2.5)
+    angle = torch.where(u[:, 3] < 0.1, (u[:, 4] - 0.5) * math.tau, (u[:, 4] - 0.5) * 0.6)
+    flip = u[:, 5] < 0.5
+    mirror = torch.where(flip, -1.0, 1.0)
+    cos, sin = angle.cos() * scale, angle.sin() * scale
+    matrix = torch.stack([cos * mirror, -sin, sin * mirror, cos], -1).unflatten(-1, (2, 2))
+    centre = (0.02 + 0.96 * u[:, 6:8]) * canvas
+    shift = centre - (matrix @ (size / 2)[..., None])[..., 0]
+
+    grid_x, grid_y = _grid(canvas, u.device)
+    x, y = grid_x - shift[:, :1], grid_y - shift[:, 1:]
+    inverse = torch.linalg.inv(matrix)[:, None]
+    source_x = inverse[..., 0, 0] * x + inverse[..., 0, 1] * y
+    source_y = inverse[..., 1, 0] * x + inverse[..., 1, 1] * y
+    base, side = _level(sprites, row, scale)
+    width, height = size.split(1, 1)
+    layer = look_up(sprites, base[:, None], side[:, None], width, height, source_x, source_y)
+    inside = (source_x > 0) & (source_x < width) & (source_y > 0) & (source_y < height)
+    layer = torch.where((inside & used[:, None])[:, None], layer, 0)
+    alpha = layer[:, 3] / 255
+    colours = batch.pictures.flatten(2) * (1 - alpha[:, None]) + layer[:, :3]
+
+    at = batch.keypoints.nan_to_num(0).long().clamp(0, canvas - 1)
+    at = (at[..., 1] * canvas + at[..., 0]).flatten(1)
+    covered = (alpha.gather(1, at) > 0.5).view(batch.keypoints.shape[:-1])
+    below = torch.where(covered[..., None], torch.nan, batch.keypoints)
+
+    whole = torch.tensor([0.0, 0, canvas, canvas], device=u.device).expand(len(u), 1, 4)
+    boxes, points, hidden = _place_people(
+        sprites.boxes[row][:, None], sprites.keypoints[row][:, None],
+        matrix[:, None], shift[:, None], whole, flip[:, None],
+    )  # fmt: skip
+    here = used[:, None, None]
+    return Batch(
+        colours.view_as(batch.pictures),
+        torch.cat([batch.boxes, torch.where(here, boxes[:, 0, :1], torch.nan)], 1),
+        torch.cat([below, points[:, 0, :1]], 1),
+        torch.cat([batch.ignore, torch.where(here, hidden[:, 0, :1], torch.nan)], 1),
+    )
+
+
+def look_up(
+    bank: PictureBank, base: Tensor, side: Tensor, width: Tensor, height: Tensor, x: Tensor, y: Tensor
+) -> Tensor:
+    """Blend four neighbours: (B, 4, M) channels at pixels x, y of pictures that start at `base`.
+
+    Clamped to half a pixel inside the picture, so that no padding is blended in.
+    """
     factor = side / bank.side
-    # Clamped to half a pixel inside the picture, so that no padding is blended in.
-    px = (torch.minimum(source_x.clamp(min=0), width) * factor - 0.5).clamp(min=0)
-    py = (torch.minimum(source_y.clamp(min=0), height) * factor - 0.5).clamp(min=0)
+    px = (torch.minimum(x.clamp(min=0), width) * factor - 0.5).clamp(min=0)
+    py = (torch.minimum(y.clamp(min=0), height) * factor - 0.5).clamp(min=0)
     px = torch.minimum(px, (width * factor).floor() - 1).clamp(min=0)
     py = torch.minimum(py, (height * factor).floor() - 1).clamp(min=0)
     x0, y0 = px.long(), py.long()
     fx, fy = px - x0, py - y0
-    x1 = torch.minimum(x0 + 1, side - 1)
-    y1 = torch.minimum(y0 + 1, side - 1)
-    # Where no picture is, the one behind, stretched over the whole canvas.
-    wide, high = bank.sizes[behind, 0, None], bank.sizes[behind, 1, None]
-    column = (grid.repeat(canvas)[None] * wide / canvas).long()
-    line = (grid.repeat_interleave(canvas)[None] * high / canvas).long()
-    back = bank.pixels[behind[:, None] * bank.side**2 + line * bank.side + column]
-    channels = []
-    corners = [bank.pixels[base + yy * side + xx] for yy in (y0, y1) for xx in (x0, x1)]
-    weights = [wy * wx for wy in (1 - fy, fy) for wx in (1 - fx, fx)]
-    for channel in range(3):
-        value = sum(((c >> (8 * channel)) & 255) * w for c, w in zip(corners, weights, strict=True))
-        channels.append(torch.where(inside, value, ((back >> (8 * channel)) & 255).float()))
-    return torch.stack(channels, 1).unflatten(-1, (canvas, canvas))
+    x1, y1 = torch.minimum(x0 + 1, side - 1), torch.minimum(y0 + 1, side - 1)
+    corners = [unpack(bank.pixels[base + yy * side + xx]) for yy in (y0, y1) for xx in (x0, x1)]
+    shares = [(wy * wx)[:, None] for wy in (1 - fy, fy) for wx in (1 - fx, fx)]
+    return sum(corner * share for corner, share in zip(corners, shares, strict=True))  # type: ignore[return-value]
+
+
+def unpack(packed: Tensor) -> Tensor:
+    """Four channels (B, 4, M) of packed pixels (B, M)."""
+    return torch.stack([((packed >> (8 * channel)) & 255).float() for channel in range(4)], 1)
+
+
+def _level(bank: PictureBank, rows: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Where each picture starts, at the copy that suits its scale, and that copy's side."""
+    level = (-scale.log2() + 0.3).round().clamp(0, LEVELS - 1).long()
+    side = bank.side >> level
+    starts = [len(bank) * sum((bank.side >> i) ** 2 for i in range(n)) for n in range(LEVELS)]
+    return torch.tensor(starts, device=rows.device)[level] + rows * side**2, side
+
+
+def _grid(canvas: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Pixel centres x, y (1, S * S) of a canvas, row by row."""
+    line = torch.arange(canvas, device=device) + 0.5
+    return line.repeat(canvas)[None], line.repeat_interleave(canvas)[None]
 
 
 def recolour(

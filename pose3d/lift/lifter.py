@@ -1,0 +1,250 @@
+"""Stage 2: one person's keypoints over time to joints in space."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pose3d.detect.detector import choose_device
+from pose3d.errors import PoseError, UsageError
+from pose3d.lift import normalise
+from pose3d.lift.network import TemporalModel
+from pose3d.skeleton import COCO, H36M
+
+DEFAULT_FIELD_OF_VIEW = 60.0  # degrees over the longer side: between a phone's and a webcam's
+MAX_GAP = 0.5  # seconds without a keypoint that are bridged; longer ones part a sequence
+CHUNK = 4096  # frames lifted at once
+
+
+def default_intrinsics(size: tuple[int, int]) -> NDArray[np.float64]:
+    """(3, 3) of a camera with :data:`DEFAULT_FIELD_OF_VIEW` over the picture's longer side."""
+    width, height = size
+    focal = max(size) / 2 / np.tan(np.radians(DEFAULT_FIELD_OF_VIEW) / 2)
+    return np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
+
+
+class Lifter:
+    """A temporal model with all that it declares about its input.
+
+    Parameters
+    ----------
+    network
+        The model.
+    normalisation
+        ``person`` or ``image``, see :mod:`pose3d.lift.normalise`.
+    rate
+        Frames a second that the model was trained at.
+    device
+        Where to run.
+    """
+
+    def __init__(
+        self, network: TemporalModel, normalisation: str, rate: float, device: str = "auto"
+    ) -> None:
+        self.device = choose_device(device)
+        self.network = network.eval().to(self.device)
+        self.normalisation = normalisation
+        self.rate = rate
+
+    def __call__(
+        self,
+        keypoints: NDArray[np.floating],
+        scores: NDArray[np.floating],
+        times: NDArray[np.floating],
+        size: tuple[int, int],
+        intrinsics: NDArray[np.floating] | None = None,
+    ) -> NDArray[np.float32]:
+        """Lift one person's sequence.
+
+        Parameters
+        ----------
+        keypoints
+            (T, 17, 2) COCO keypoints, pixels; NaN where missing.
+        scores
+            (T, 17) in [0, 1]; 0 where missing.
+        times
+            (T,) seconds, rising.
+        size
+            Width and height of the picture.
+        intrinsics
+            (3, 3) of the camera, pixels; a field of view of 60 degrees over the longer side where
+            it is not known.
+
+        Returns
+        -------
+        (T, 17, 3) float32
+            Human3.6M joints, metres, camera frame, relative to the hip; NaN where the person is
+            missing for more than half a second.
+
+        Raises
+        ------
+        UsageError
+            If shapes do not agree or times do not rise.
+        """
+        keypoints, scores, times = (np.asarray(a, float) for a in (keypoints, scores, times))
+        _check(keypoints, scores, times)
+        if intrinsics is None:
+            intrinsics = default_intrinsics(size)
+        scores = np.where(np.isnan(keypoints).any(-1), 0, np.nan_to_num(scores))
+        joints = np.full((len(times), len(H36M), 3), np.nan, np.float32)
+        for piece in _pieces((scores > 0).any(1), times):
+            even = self._even_times(times[piece])
+            points, certain = _resampled(keypoints[piece], scores[piece], times[piece], even)
+            lifted = self.lift_even(points, certain, size, intrinsics)
+            joints[piece] = _interpolated(lifted, even, times[piece])
+        return joints
+
+    @torch.inference_mode()
+    def lift_even(
+        self,
+        keypoints: NDArray[np.floating],
+        scores: NDArray[np.floating],
+        size: tuple[int, int],
+        intrinsics: NDArray[np.floating],
+    ) -> NDArray[np.float32]:
+        """Lift a sequence (T, 17, 2) without gaps at the model's own rate; joints (T, 17, 3)."""
+        before, after = self.network.padding
+        margin = (normalise.SIZE_FRAMES if self.normalisation == "person" else 0) + max(before, after)
+        answers = []
+        for start in range(0, len(keypoints), CHUNK):
+            low, high = max(start - margin, 0), min(start + CHUNK + margin, len(keypoints))
+            points = torch.from_numpy(keypoints[low:high]).float().to(self.device)
+            certain = torch.from_numpy(scores[low:high]).float().to(self.device)
+            lifted = self._lift(points, certain, size, torch.from_numpy(intrinsics).to(points))
+            answers.append(lifted[start - low : start - low + CHUNK].cpu().numpy())
+        return np.concatenate(answers)
+
+    def _lift(self, points: Tensor, scores: Tensor, size: tuple[int, int], k: Tensor) -> Tensor:
+        """Joints (T, 17, 3) of keypoints in pixels, both ends padded with themselves."""
+        if self.normalisation == "image":
+            flat = normalise.image(points, *size)
+            inputs, rotation = flat[None], None
+            if self.network.expand_conv.in_channels == 51:
+                inputs = torch.cat([flat, scores[..., None]], -1)[None]
+            inputs = inputs.flatten(-2)
+        else:
+            inputs, rotation = normalise.person(normalise.rays(points, k)[None], scores[None])
+        before, after = self.network.padding
+        features = inputs.shape[-1] // len(COCO)
+        padded = torch.cat(
+            [inputs[:, :1].expand(-1, before, -1), inputs, inputs[:, -1:].expand(-1, after, -1)], 1
+        )
+        both = self.network(torch.cat([padded, flipped_keypoints(padded, features)]))
+        joints = (both[:1] + flipped_joints(both[1:])) / 2
+        joints = joints - joints[:, :, :1]
+        if rotation is not None:
+            joints = torch.einsum("btji,btkj->btki", rotation, joints)
+        return joints[0]
+
+    def _even_times(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        count = int(np.ceil((times[-1] - times[0]) * self.rate - 1e-6)) + 1
+        return times[0] + np.arange(count) / self.rate
+
+
+def flipped_keypoints(inputs: Tensor, features: int) -> Tensor:
+    """Normalised keypoints (B, T, 17 * features) of the mirror image."""
+    x = inputs.unflatten(-1, (len(COCO), features))[..., COCO.mirror.tolist(), :].clone()
+    x[..., 0] *= -1
+    return x.flatten(-2)
+
+
+def flipped_joints(joints: Tensor) -> Tensor:
+    """Joints (..., 17, 3) of the mirror image."""
+    return joints[..., H36M.mirror.tolist(), :] * torch.tensor([-1.0, 1, 1], device=joints.device)
+
+
+def _check(
+    keypoints: NDArray[np.float64], scores: NDArray[np.float64], times: NDArray[np.float64]
+) -> None:
+    count = len(times)
+    if keypoints.shape != (count, 17, 2) or scores.shape != (count, 17):
+        raise UsageError(
+            f"keypoints (T, 17, 2), scores (T, 17) and times (T,) must agree: got "
+            f"{keypoints.shape}, {scores.shape}, {times.shape}"
+        )
+    if (np.diff(times) <= 0).any():
+        raise UsageError("times must rise from frame to frame")
+
+
+def _pieces(found: NDArray[np.bool_], times: NDArray[np.float64]) -> Iterator[slice]:
+    """Stretches without a gap of more than :data:`MAX_GAP`."""
+    rows = np.flatnonzero(found)
+    if not len(rows):
+        return
+    for piece in np.split(rows, np.flatnonzero(np.diff(times[rows]) > MAX_GAP) + 1):
+        yield slice(piece[0], piece[-1] + 1)
+
+
+def _resampled(
+    keypoints: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    times: NDArray[np.float64],
+    even: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Keypoints and scores at other times; missing ones lie between their neighbours, score 0."""
+    points = np.zeros((len(even), 17, 2))
+    certain = np.zeros((len(even), 17))
+    for k in range(17):
+        known = scores[:, k] > 0
+        if known.any():
+            for axis in (0, 1):
+                points[:, k, axis] = np.interp(even, times[known], keypoints[known, k, axis])
+            certain[:, k] = np.interp(even, times, scores[:, k])
+    return points, certain
+
+
+def _interpolated(
+    joints: NDArray[np.float32], even: NDArray[np.float64], times: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Joints (T, 17, 3) at `times`, linear between the even ones."""
+    if len(even) == 1:
+        return np.repeat(joints, len(times), 0)
+    at = np.clip(np.searchsorted(even, times, side="right") - 1, 0, len(even) - 2)
+    share = ((times - even[at]) / (even[at + 1] - even[at]))[:, None, None]
+    return (joints[at] * (1 - share) + joints[at + 1] * share).astype(np.float32)
+
+
+def load_lifter(name: str = "temporal", device: str = "auto") -> Lifter:
+    """Make a lifter from weights by name or path.
+
+    Parameters
+    ----------
+    name
+        A name of ``pose3d weights list`` or a file.
+    device
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
+
+    Raises
+    ------
+    PoseError
+        If the weights cannot be had, or are none of a lifter.
+
+    Examples
+    --------
+    >>> import pose3d, numpy as np
+    >>> lifter = pose3d.load_lifter()                                       # doctest: +SKIP
+    >>> t = np.arange(50) / 25                                              # doctest: +SKIP
+    >>> joints = lifter(keypoints, scores, t, size=(1280, 720))             # doctest: +SKIP
+    >>> joints.shape                                                        # doctest: +SKIP
+    (50, 17, 3)
+    """
+    from pose3d.weights import find, load_safetensors
+
+    path = find(name, kind="lifter")
+    tensors, metadata = load_safetensors(path)
+    if metadata.get("architecture") != "temporal":
+        raise PoseError(f"{path} holds no lifter that this version knows")
+    config: dict[str, Any] = json.loads(metadata["config"])
+    declared = {key: config.pop(key) for key in ("normalisation", "rate")}
+    network = TemporalModel(**config)
+    try:
+        network.load_state_dict(
+            {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
+        )
+    except RuntimeError as error:
+        raise PoseError(f"{path} does not fit its architecture: {error}") from error
+    return Lifter(network, **declared, device=device)

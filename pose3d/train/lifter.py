@@ -1,0 +1,200 @@
+"""Train the temporal lifter: what makes ``checkpoints/temporal.safetensors``.
+
+Reads top to bottom: recipe, network, loop, save. Motion, cameras and noise are drawn on the device
+in whole batches; all chance comes from the seed and the step, so a resumed run is exact.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from math import cos, pi, prod
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from pose3d.detect.detector import choose_device
+from pose3d.evaluate.lifter import evaluate_lifter
+from pose3d.lift import normalise
+from pose3d.lift.lifter import Lifter
+from pose3d.lift.network import TemporalModel
+from pose3d.train import cameras, motion
+from pose3d.train.noise import Noise, shake
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides how a lifter turns out, and where it goes.
+
+    Attributes
+    ----------
+    archives
+        Motion to train on.
+    out
+        Folder of ``temporal.safetensors`` and of the state to resume from.
+    held_out
+        An archive to judge on; without it nothing is judged.
+    steps, batch
+        Length of the schedule, and sequences a step.
+    rate
+        Peak learning rate.
+    stop_after
+        Minutes after which the state is saved and the call ends.
+    """
+
+    archives: tuple[Path, ...]
+    out: Path
+    held_out: Path | None = None
+    filter_widths: tuple[int, ...] = (3, 3, 3, 5)
+    channels: int = 640
+    dropout: float = 0.1
+    steps: int = 30_000
+    batch: int = 1024
+    rate: float = 1e-3
+    warmup: int = 500
+    weight_decay: float = 0.01
+    ema: float = 0.9995
+    noise: Noise = Noise()
+    wrong_focal: float = 0.2
+    seed: int = 0
+    device: str = "auto"
+    stop_after: float = float("inf")
+    report: int = 500
+
+
+def train(recipe: Recipe, log: Callable[[str], None] = print) -> None:
+    """Train, resuming where ``out`` holds a state."""
+    started = time.monotonic()
+    device = choose_device(recipe.device)
+    torch.set_float32_matmul_precision("high")
+    recipe.out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(recipe.seed)
+    config = {
+        "inputs": 17, "features": 3, "outputs": 17, "filter_widths": recipe.filter_widths,
+        "channels": recipe.channels, "causal": False,
+    }  # fmt: skip
+    network = TemporalModel(**config, dropout=recipe.dropout).to(device)  # type: ignore[arg-type]
+    average = {k: v.detach().clone() for k, v in network.state_dict().items()}
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay, fused=True
+    )
+    first = _resume(recipe.out / "state.pt", network, average, optimizer, device)
+    bank = motion.load_motion(list(recipe.archives), device)
+    log(f"{len(bank.points)} frames on {device} after {time.monotonic() - started:.0f} s")
+
+    total, since = torch.zeros((), device=device), time.monotonic()
+    step = first
+    for step in range(first, recipe.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.rate * schedule(step, recipe)
+        chance = torch.Generator(device).manual_seed(recipe.seed * 1_000_003 + step)
+        with torch.no_grad():
+            inputs, target = draw_batch(bank, recipe, chance)
+        network.train()
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            predicted = network.strided(inputs)[:, 0].float()
+        loss = pose_loss(predicted, target)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        _follow(average, network.state_dict(), min(recipe.ema, (step + 1) / (step + 10)))
+        total += (predicted.detach() - target).norm(dim=-1).mean()
+        late = time.monotonic() - started > recipe.stop_after * 60
+        if (step + 1) % recipe.report == 0 or late or step + 1 == recipe.steps:
+            count = (step - first) % recipe.report + 1 if first else step % recipe.report + 1
+            speed = count / (time.monotonic() - since)
+            log(f"{step + 1:6d}/{recipe.steps}  {1000 * total.item() / count:.1f} mm  {speed:.1f} steps/s")
+            total, since = torch.zeros((), device=device), time.monotonic()
+        if late:
+            break
+
+    _save_state(recipe.out / "state.pt", step + 1, network, average, optimizer)
+    weights = {k: v.half().cpu() for k, v in average.items() if "num_batches" not in k}
+    metadata = {
+        "architecture": "temporal",
+        "config": json.dumps({**config, "normalisation": "person", "rate": motion.FRAMES_PER_SECOND}),
+        "recipe": json.dumps({k: str(v) for k, v in asdict(recipe).items()}),
+    }
+    save_file(weights, recipe.out / "temporal.safetensors", metadata)
+    if recipe.held_out:
+        network.load_state_dict({k: v.float() for k, v in weights.items()}, strict=False)
+        lifter = Lifter(network, "person", motion.FRAMES_PER_SECOND, str(device))
+        for noisy in (True, False):
+            scores = evaluate_lifter(lifter, recipe.held_out, noisy)
+            log(
+                f"{'noisy' if noisy else 'clean'}: PA-MPJPE {scores.all.pa_mpjpe:.1f} mm, limbs "
+                f"{scores.limbs:.1f}, MPJPE {scores.all.mpjpe:.1f}, N-MPJPE {scores.all.n_mpjpe:.1f}"
+            )
+
+
+def draw_batch(
+    bank: motion.MotionBank, recipe: Recipe, chance: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Network inputs (B, receptive field, 51) and joints (B, 17, 3) of the middle frame."""
+    field, margin = prod(recipe.filter_widths), normalise.SIZE_FRAMES
+    points = motion.draw(bank, recipe.batch, field + 2 * margin, chance)
+    seen = cameras.look(points, chance)
+    keypoints, scores = shake(seen.keypoints, seen.depth, recipe.noise, chance)
+    # The camera's focal length is often a guess.
+    guess = torch.randn(len(points), generator=chance, device=points.device) * recipe.wrong_focal
+    inputs, rotation = normalise.person(keypoints * guess.exp()[:, None, None, None], scores)
+    middle = margin + field // 2
+    joints = seen.joints[:, middle] - seen.joints[:, middle, :1]
+    target = torch.einsum("bij,bkj->bki", rotation[:, middle], joints)
+    return inputs[:, margin:-margin], target
+
+
+def pose_loss(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean distance of the joints, plus that after the best common scale."""
+    factor = (predicted * target).sum((1, 2)) / (predicted**2).sum((1, 2)).clamp(min=1e-6)
+    rescaled = predicted * factor.detach()[:, None, None]
+    plain = (predicted - target).norm(dim=-1).mean()
+    return plain + 0.5 * (rescaled - target).norm(dim=-1).mean()
+
+
+def schedule(step: int, recipe: Recipe) -> float:
+    """Linear warm-up, then half a cosine down to a hundredth."""
+    if step < recipe.warmup:
+        return (step + 1) / recipe.warmup
+    done = (step - recipe.warmup) / max(recipe.steps - recipe.warmup, 1)
+    return 0.01 + 0.99 * (0.5 + 0.5 * cos(pi * min(done, 1.0)))
+
+
+def _follow(average: dict[str, Tensor], current: dict[str, Tensor], decay: float) -> None:
+    """One step of the exponential moving average of weights and norms."""
+    names = [k for k, v in average.items() if v.is_floating_point()]
+    torch._foreach_lerp_([average[k] for k in names], [current[k] for k in names], 1 - decay)
+
+
+def _save_state(
+    path: Path, step: int, network: nn.Module, average: dict, optimizer: torch.optim.Optimizer
+) -> None:
+    state = {
+        "step": step,
+        "network": network.state_dict(),
+        "average": average,
+        "optimizer": optimizer.state_dict(),
+    }
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    part.replace(path)
+
+
+def _resume(
+    path: Path,
+    network: nn.Module,
+    average: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    device: torch.device,
+) -> int:
+    """Load the state if there is one; returns the step to go on with."""
+    if not path.exists():
+        return 0
+    state = torch.load(path, map_location=device, weights_only=True)
+    network.load_state_dict(state["network"])
+    average.update(state["average"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])
