@@ -1,0 +1,41 @@
+"""From 56 x 56 maps to keypoints: the maximum of the map stretched over the box."""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Peaks(NamedTuple):
+    """Of R boxes with 17 maps each."""
+
+    points: Tensor  # (R, 17, 2), in the boxes' coordinates
+    logits: Tensor  # (R, 17), the maxima
+    probabilities: Tensor  # (R, 17), their share of the softmax over a whole map
+
+
+def peaks(maps: Tensor, boxes: Tensor, cells_of_map: bool) -> Peaks:
+    """Maxima of maps (R, 17, 56, 56) stretched bicubically over boxes (R, 4).
+
+    Probabilities are shares of the 56 x 56 cells, or of the pixels of the stretched map.
+    """
+    sizes = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1)
+    pixels = sizes.ceil()
+    points, logits, sums = [], [], []
+    for row, (width, height) in zip(maps, pixels.int().tolist(), strict=True):
+        stretched = F.interpolate(
+            row[None], size=(height, width), mode="bicubic", align_corners=False
+        )[0].flatten(1)
+        best, index = stretched.max(1)
+        shared = row.flatten(1) if cells_of_map else stretched
+        sums.append((shared - best[:, None]).exp().sum(1))
+        points.append(torch.stack([index % width, index // width], 1))
+        logits.append(best)
+    if not points:
+        empty = maps.new_zeros(0, maps.shape[1])
+        return Peaks(maps.new_zeros(0, maps.shape[1], 2), empty, empty)
+    step = (sizes / pixels)[:, None]
+    where = (torch.stack(points) + 0.5) * step + boxes[:, None, :2]
+    # A stretched map may rise above every cell of its map.
+    return Peaks(where, torch.stack(logits), torch.stack(sums).reciprocal().clamp(max=1))
