@@ -1,0 +1,159 @@
+"""Where the hip is in space: the path that explains the keypoints best.
+
+A joint at X relative to the hip that is seen on the ray (x, y, 1) puts two linear conditions on the
+hip's place t before the camera: t_x - x t_z = x X_z - X_x, and likewise for y. Their residuals are
+metres across the line of sight. All frames are solved together, joints that contradict the others
+weigh less (Geman and McClure), and the path is as smooth as people can move.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pose3d.skeleton import SHARED_JOINTS
+from pose3d.smooth import derivative, smooth_vectors
+
+# What a lifter errs across the line of sight, metres, and over how many frames it errs alike.
+LIFTING_ERROR = 0.03
+ALIKE = 10
+OUTLIER = 0.08  # metres from where a joint weighs little
+PIXEL_ERROR = 4.0  # of a keypoint with score 0.5, in pixels of a person 300 pixels tall
+ROUNDS = 4
+MIN_KEYPOINTS = 4
+NEAREST = 0.3  # metres: nobody is closer to the lens
+# Likely accelerations of the hip, m/s^2: across the line of sight as far as a jump; along it, where
+# size is all that tells, no more than a runner's.
+ACROSS, ALONG = 12.0, 5.0
+
+JOINTS, KEYPOINTS = np.array(SHARED_JOINTS).T
+# COCO's annotators put hips elsewhere than the joints are.
+RELIABLE = np.where(np.isin(JOINTS, (1, 4)), 0.5, 1.0)
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the picture says about the hip's place, frame by frame.
+
+    Attributes
+    ----------
+    information
+        (T, 3, 3) inverse covariance.
+    target
+        (T, 3) information times place.
+    """
+
+    information: Array
+    target: Array
+
+    def turned(self, rotation: Array, translation: Array) -> "Evidence":
+        """The same in another frame of reference: x' = rotation x + translation."""
+        information = rotation @ self.information @ rotation.T
+        return Evidence(information, self.target @ rotation.T + information @ translation)
+
+    def __getitem__(self, rows: slice) -> "Evidence":
+        return Evidence(self.information[rows], self.target[rows])
+
+
+def root_path(
+    joints: NDArray[np.floating],
+    rays: NDArray[np.floating],
+    scores: NDArray[np.floating],
+    times: NDArray[np.floating],
+) -> tuple[Array, Evidence]:
+    """The hip's place in every frame, camera frame, metres.
+
+    Parameters
+    ----------
+    joints
+        (T, 17, 3) relative to the hip, Human3.6M order, camera frame; NaN where missing.
+    rays
+        (T, 17, 2) COCO keypoints on the plane z = 1, without lens distortion; NaN where missing.
+    scores
+        (T, 17) of the keypoints in [0, 1].
+    times
+        (T,) seconds.
+
+    Returns
+    -------
+    root (T, 3)
+        NaN where the joints are, or where nothing was ever seen.
+    evidence
+        What each frame alone says.
+    """
+    count = len(times)
+    root = np.full((count, 3), np.nan)
+    evidence = Evidence(np.zeros((count, 3, 3)), np.zeros((count, 3)))
+    for rows in pieces(~np.isnan(joints[:, 0, 0])):
+        path, found = _piece(
+            np.asarray(joints[rows][:, JOINTS], float),
+            np.asarray(rays[rows][:, KEYPOINTS], float),
+            np.asarray(scores[rows][:, KEYPOINTS], float),
+            np.asarray(times[rows], float),
+        )
+        root[rows] = path
+        evidence.information[rows], evidence.target[rows] = found.information, found.target
+    return root, evidence
+
+
+def pieces(known: NDArray[np.bool_]) -> list[slice]:
+    """Stretches of rows that are all known."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], known, [False]]).astype(int)))
+    return [slice(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
+
+
+def _piece(joints: Array, rays: Array, scores: Array, times: Array) -> tuple[Array, Evidence]:
+    """Path and evidence of a stretch without gaps; joints (T, J, 3), rays (T, J, 2)."""
+    seen = ~np.isnan(rays).any(-1) & (scores > 0)
+    seen &= (seen.sum(1) >= MIN_KEYPOINTS)[:, None]
+    if not seen.any():
+        nowhere = np.full((len(times), 3), np.nan)
+        return nowhere, Evidence(np.zeros((len(times), 3, 3)), np.zeros((len(times), 3)))
+    x = np.where(seen[..., None], rays, 0)
+    # Rows of the conditions: (1, 0, -x) and (0, 1, -y).
+    conditions = np.zeros((*x.shape, 3))
+    conditions[..., 0, 0] = conditions[..., 1, 1] = 1
+    conditions[..., 2] = -x
+    wanted = x * joints[..., 2:] - joints[..., :2]
+
+    extent = np.where(seen, x[..., 1], np.nan)
+    height = np.nanmedian(np.nanmax(extent, 1) - np.nanmin(extent, 1)) if seen.any() else 1.0
+    blur = PIXEL_ERROR / 300 * max(float(height), 1e-3)  # on the plane z = 1
+    along = np.zeros((len(times), 3))
+    along[:] = [0, 0, 1]
+    robust = np.ones(seen.shape)
+    depth = np.full(len(times), 5.0)
+    path = along * depth[:, None]
+    for _ in range(ROUNDS):
+        keypoint = blur * depth[:, None] * (1.5 - scores) / np.maximum(scores, 0.05) / 2
+        weight = robust * seen * RELIABLE / (ALIKE * (LIFTING_ERROR**2 + keypoint**2))
+        evidence = Evidence(
+            np.einsum("tj,tjci,tjck->tik", weight, conditions, conditions, optimize=True),
+            np.einsum("tj,tjci,tjc->ti", weight, conditions, wanted, optimize=True),
+        )
+        path = smooth_vectors(
+            evidence.information, evidence.target, times, _acceleration(path)
+        )
+        depth = np.maximum(path[:, 2], NEAREST)
+        error = np.einsum("tjci,ti->tjc", conditions, path) - wanted
+        robust = 1 / (1 + (error**2).sum(-1) / OUTLIER**2) ** 2
+    return _before_the_camera(path, times), evidence
+
+
+def _acceleration(path: Array) -> Array:
+    """Inverse covariance (3, 3) of the hip's acceleration for someone seen along `path`."""
+    ray = np.median(path, 0)
+    ray = ray / max(float(np.linalg.norm(ray)), 1e-9)
+    outer = np.outer(ray, ray)
+    return outer / ALONG**2 + (np.eye(3) - outer) / ACROSS**2
+
+
+def _before_the_camera(path: Array, times: Array) -> Array:
+    """The path, pushed out to where a lens can see it."""
+    near = path[:, 2] < NEAREST
+    if near.any():
+        path = path.copy()
+        path[near, 2] = NEAREST
+    return path if np.isfinite(derivative(path, times)).all() else np.full_like(path, np.nan)
