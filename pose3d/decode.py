@@ -1,0 +1,266 @@
+"""From a file's packets to frames: opening, seeking, counting, damage, display."""
+
+import heapq
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pose3d.errors import PoseError
+
+if TYPE_CHECKING:  # av takes longer than all of `pose3d --help`
+    from av import VideoFrame
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+MAX_PIXELS = 8192 * 8192  # of a frame; a damaged or hostile header may claim anything
+HD_HEIGHT = 720  # from here on BT.709 is meant where a file does not say, as players take it
+UNSPECIFIED, BT709, BT601 = 2, 1, 5  # FFmpeg's numbers of colour spaces
+COVER = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC
+MICROSECONDS = 1_000_000
+
+
+@dataclass
+class Ledger:
+    """What went into a decoder and what came out.
+
+    Attributes
+    ----------
+    floor
+        Time stamp; pictures before it are not counted.
+    index
+        Pictures counted so far whose turn to be shown has passed.
+    waiting
+        Heap of the time stamps of the others.
+    exact
+        Whether every packet had a time stamp; otherwise frames are counted as they come out.
+    packets, frames, errors, repeated
+        How many went in, came out, could not be decoded, were left out for their time.
+    """
+
+    floor: int | None = None
+    index: int = 0
+    waiting: list[int] = field(default_factory=list)
+    exact: bool = True
+    packets: int = 0
+    frames: int = 0
+    errors: int = 0
+    repeated: int = 0
+
+    def sent(self, stamp: int | None) -> None:
+        """Note a packet."""
+        self.packets += 1
+        if stamp is None:
+            self.exact = False
+        elif self.floor is None or stamp >= self.floor:
+            heapq.heappush(self.waiting, stamp)
+
+    def index_of(self, stamp: int) -> int:
+        """The index of the frame that has just come out: how many are to be shown before it."""
+        if not self.exact:
+            return self.frames - 1
+        while self.waiting and self.waiting[0] < stamp:
+            heapq.heappop(self.waiting)
+            self.index += 1
+        return self.index
+
+
+@dataclass(frozen=True)
+class View:
+    """How stored pictures become displayed ones: stretched to `size`, mirrored, turned."""
+
+    size: tuple[int, int]
+    rotation: int
+    mirrored: bool
+    colourspace: int | None
+
+    @classmethod
+    def of(cls, frame: "VideoFrame", stream: "VideoStream") -> "View":
+        """The view that a frame and its stream ask for."""
+        aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1
+        width = round(frame.width * aspect) if 0.25 <= aspect <= 4 else frame.width
+        guess = BT709 if min(frame.width, frame.height) >= HD_HEIGHT else BT601
+        unknown = frame.colorspace == UNSPECIFIED
+        return cls((width, frame.height), *_turn(frame), guess if unknown else None)
+
+    @property
+    def displayed(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.size if self.rotation in (0, 180) else self.size[::-1]
+
+    def picture(self, frame: "VideoFrame") -> NDArray[np.uint8]:
+        """RGB uint8 (H, W, 3)."""
+        import cv2
+
+        width, height = self.size
+        rgb = frame.reformat(width, height, "rgb24", src_colorspace=self.colourspace)
+        picture: Any = rgb.to_ndarray()
+        if self.mirrored:
+            picture = cv2.flip(picture, 1)
+        if self.rotation:
+            turns = (cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_COUNTERCLOCKWISE)
+            picture = cv2.rotate(picture, turns[self.rotation // 90 - 1])
+        return np.ascontiguousarray(picture)
+
+
+def _turn(frame: "VideoFrame") -> tuple[int, bool]:
+    """Degrees clockwise, after mirroring left and right, that the display matrix asks for.
+
+    The matrix is ISO/IEC 14496-12's: 3 x 3 numbers of 32 bits, of which [[a, b], [c, d]] (at 0, 1,
+    3, 4) map x to (a, b) and y to (c, d), y down.
+    """
+    side = frame.side_data.get("DISPLAYMATRIX")
+    if side is None or len(bytes(side)) < 36:
+        return 0, False
+    a, b, _, c, d = np.frombuffer(bytes(side), np.int32, 5).astype(float)
+    mirrored = a * d - b * c < 0
+    if mirrored:
+        a, b = -a, -b
+    return round(np.degrees(np.arctan2(b, a)) / 90) % 4 * 90, bool(mirrored)
+
+
+@contextmanager
+def opened(path: Path, threads: str = "AUTO") -> Iterator[tuple["InputContainer", "VideoStream"]]:
+    """A file and its video stream."""
+    import av
+
+    if not path.exists():
+        raise PoseError(f"{path}: no such file")
+    if not path.is_file():
+        raise PoseError(f"{path} is not a file: give a video")
+    try:
+        # Without the prefix a colon in the name would be taken for a protocol's; without the list
+        # a file could name others, or addresses, that would be opened.
+        options = {"protocol_whitelist": "file"}
+        container = av.open(f"file:{path}", options=options, metadata_errors="replace")
+    except PermissionError:
+        raise PoseError(f"{path} cannot be read: its permissions forbid it") from None
+    except (av.FFmpegError, ValueError) as error:
+        raise PoseError(f"{path}: not a video that can be read; does it play elsewhere?") from error
+    with container:
+        streams = [s for s in container.streams.video if not s.disposition & COVER]
+        if not streams or container.format.name == "tty":  # FFmpeg shows plain text as video
+            content = "only sound" if container.streams.audio else "no video"
+            raise PoseError(f"{path} holds {content}: give a file with pictures")
+        stream = streams[0]
+        if stream.codec_context is None:
+            raise PoseError(f"{path}: its codec is unknown here: convert it to H.264 first")
+        if stream.width * stream.height > MAX_PIXELS:
+            raise PoseError(f"{path}: frames of {stream.width}x{stream.height} are too large")
+        stream.thread_type = threads
+        yield container, stream
+
+
+def decoded(
+    container: "InputContainer", stream: "VideoStream", ledger: Ledger
+) -> Iterator["VideoFrame"]:
+    """The frames that can be decoded from here on."""
+    import av
+
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except av.FFmpegError:
+            ledger.errors += 1
+            packet = None
+        if packet is not None and packet.size and not packet.is_discard:
+            ledger.sent(packet.pts)
+        try:
+            frames = stream.decode(packet)
+        except av.FFmpegError:
+            ledger.errors += 1
+            frames = []
+        for frame in frames:
+            ledger.frames += 1
+            yield frame
+        if packet is None:  # that has emptied the decoder
+            return
+
+
+def stamped(
+    path: Path, container: "InputContainer", stream: "VideoStream", ledger: Ledger
+) -> Iterator[tuple["VideoFrame", int, int]]:
+    """Frames with their index and time stamp.
+
+    A decoder with a thread a frame gives up all that it has in hand when the file ends in a broken
+    frame. Then the end is decoded again without.
+    """
+    last = step = 0
+
+    def noted(frame: "VideoFrame") -> tuple["VideoFrame", int, int]:
+        nonlocal last, step
+        stamp = stamp_of(frame)
+        stamp = last + step if stamp is None else stamp
+        last, step = stamp, frame.duration or stamp - last
+        return frame, ledger.index_of(stamp), stamp
+
+    for frame in decoded(container, stream, ledger):
+        yield noted(frame)
+    if ledger.packets > ledger.frames > 0:
+        before = last
+        with opened(path, threads="SLICE") as (container, stream):
+            container.seek(before, stream=stream)
+            for frame in decoded(container, stream, Ledger()):
+                if (stamp_of(frame) or before) > before:
+                    ledger.frames += 1
+                    yield noted(frame)
+
+
+def count_before(
+    container: "InputContainer", stream: "VideoStream", first: int, start: int
+) -> tuple[int, int] | None:
+    """How many frames are shown from time stamp `first` until `start`, and where to seek to.
+
+    That is the last key frame's decoding time stamp. None where time stamps are missing.
+    """
+    import av
+
+    frames, key = 0, None
+    try:
+        for packet in container.demux(stream):
+            if not packet.size or packet.is_discard:
+                continue
+            if packet.pts is None or packet.dts is None:
+                return None
+            if packet.dts > start:
+                break
+            frames += first <= packet.pts < start
+            if packet.is_keyframe and first <= packet.pts <= start:
+                key = packet.dts
+    except av.FFmpegError:
+        return None
+    return None if key is None else (frames, key)
+
+
+def stamp_of(frame: "VideoFrame") -> int | None:
+    """The time stamp of a frame; where there is none, its packet's for decoding."""
+    return frame.dts if frame.pts is None else frame.pts
+
+
+def base_of(stream: "VideoStream") -> Fraction:
+    """Seconds of one tick of the stream's time stamps."""
+    return stream.time_base or Fraction(1, MICROSECONDS)
+
+
+def declared(
+    container: "InputContainer", stream: "VideoStream", first: int
+) -> tuple[float, float] | None:
+    """How many seconds of pictures the file says to hold, and how wrong that may be.
+
+    The container's figure counts from time 0, and the sound may be longer than the pictures.
+    """
+    if stream.duration is not None:
+        return float(stream.duration * base_of(stream)), 0.0
+    if container.duration is None:
+        return None
+    alone = len(container.streams) == 1
+    seconds = container.duration / MICROSECONDS - max(float(first * base_of(stream)), 0.0)
+    return seconds, 0.0 if alone else 1.0

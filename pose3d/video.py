@@ -1,0 +1,354 @@
+"""Frames in and out: video files as streams of RGB pictures with exact times.
+
+What a frame is, is fixed here for everything that follows: the picture as a player shows it
+(turned by the file's display matrix, pixels made square by stretching the width), its index in
+the file, and its presentation time in seconds since the file's first frame.
+"""
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pose3d.decode import (
+    Ledger,
+    View,
+    base_of,
+    count_before,
+    declared,
+    decoded,
+    opened,
+    stamp_of,
+    stamped,
+)
+from pose3d.errors import PoseError
+
+if TYPE_CHECKING:  # av takes longer than all of `pose3d --help`
+    from av import VideoFrame
+    from av.container import InputContainer, OutputContainer
+    from av.video.stream import VideoStream
+
+T = TypeVar("T")
+
+SAME_TIME = 1e-6  # seconds; --start 1.001 shall find the frame at 1001/1000
+BT709, LIMITED = 1, 1  # FFmpeg's numbers, of colour space and range
+TICKS = 120_000  # a second, in written files: whole numbers for all usual rates, also 30000/1001
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame: `image` RGB uint8 (H, W, 3) as displayed, `index` in the file, `time` in s."""
+
+    image: NDArray[np.uint8]
+    index: int
+    time: float
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What is known of a video before its frames are read.
+
+    Attributes
+    ----------
+    width, height
+        Of the frames as displayed, pixels.
+    fps
+        Mean frame rate, 0 where the file does not say. An estimate: go by the frames' times.
+    rotation
+        Degrees clockwise by which the stored pictures are turned: 0, 90, 180 or 270.
+    frames
+        About how many there are in the chosen range; None where the file does not say.
+    """
+
+    width: int
+    height: int
+    fps: float
+    rotation: int
+    frames: int | None
+
+
+class Video:
+    """The frames of a video file, or of a part of it; can be iterated again and again.
+
+    A frame's index is the number of pictures that the file stores before it, in order of
+    presentation and from the first that can be decoded: the same whatever the range, and however
+    many pictures are damaged.
+
+    Parameters
+    ----------
+    path
+        A file with a video stream. Of several the first is taken; cover pictures are none.
+    start, end
+        Seconds; frames with start <= time < end are given. What lies before `start` is counted
+        but not decoded, unless time stamps are missing.
+
+    Attributes
+    ----------
+    info : VideoInfo
+    warnings : list of str
+        What went wrong in the last iteration without ending it. Damaged frames are left out; a
+        file that breaks off ends the clip.
+
+    Raises
+    ------
+    PoseError
+        If the file is missing, no video, or not one frame of it can be read; when iterated, if
+        there is no frame in the range.
+
+    Examples
+    --------
+    >>> for frame in Video("walk.mp4", start=1.0, end=2.0):         # doctest: +SKIP
+    ...     print(frame.index, frame.time, frame.image.shape)
+    """
+
+    def __init__(
+        self, path: str | PathLike[str], start: float | None = None, end: float | None = None
+    ) -> None:
+        self.path = Path(path)
+        self.start = start or 0.0
+        self.end: float = float("inf") if end is None else end
+        self.warnings: list[str] = []
+        with opened(self.path) as (container, stream):
+            first = next(decoded(container, stream, Ledger()), None)
+            if first is None:
+                raise PoseError(f"{self.path}: no frame can be read; is the file whole?")
+            self._view = View.of(first, stream)
+            self._first = stamp_of(first) or 0
+            self.info = VideoInfo(
+                *self._view.displayed,
+                fps=float(stream.average_rate or 0),
+                rotation=self._view.rotation,
+                frames=self._estimate(container, stream),
+            )
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Read the frames in order of presentation, times rising."""
+        self.warnings.clear()
+        with opened(self.path) as (container, stream):
+            base = base_of(stream)
+            start, ledger = self._seek(container, stream)
+            held: tuple[VideoFrame, int, float] | None = None  # the last one may turn out broken
+            last, step, whole = -1.0, 0.0, False
+            for frame, index, stamp in stamped(self.path, container, stream, ledger):
+                time = float((stamp - self._first) * base)
+                if time >= self.end - SAME_TIME:
+                    break
+                if time <= last:
+                    ledger.repeated += 1
+                    continue
+                last, step = time, float(frame.duration * base) or time - last
+                if stamp < start:
+                    continue
+                if held:
+                    yield self._frame(*held)
+                held = frame, index, time
+            else:
+                whole = True
+            if held is None:
+                raise PoseError(f"{self.path}: no frame lies in that range; see --start and --end")
+            if whole and held[0].is_corrupt:  # the decoder made a part of it up
+                ledger.errors += 1
+                until = last
+            else:
+                yield self._frame(*held)
+                until = last + step
+            lasts = declared(container, stream, self._first) if whole else None
+            self._complain(ledger, until, 0.9 * step, lasts)
+
+    def _frame(self, frame: "VideoFrame", index: int, time: float) -> Frame:
+        return Frame(self._view.picture(frame), index, time)
+
+    def _seek(self, container: "InputContainer", stream: "VideoStream") -> tuple[int, "Ledger"]:
+        """Go to a key frame before the start; gives the start's time stamp and what was counted."""
+        start = self._first + int(np.ceil((self.start - SAME_TIME) / float(base_of(stream))))
+        if start <= self._first:
+            return self._first, Ledger(self._first)
+        counted = count_before(container, stream, self._first, start)
+        if counted:
+            frames, key = counted
+            container.seek(key, stream=stream)
+            landed = next(container.demux(stream)).dts
+            container.seek(key, stream=stream)
+            if landed is not None and landed <= key:
+                return start, Ledger(start, frames)
+        container.seek(self._first, stream=stream)
+        return start, Ledger(self._first)
+
+    def _estimate(self, container: "InputContainer", stream: "VideoStream") -> int | None:
+        """About how many frames the range has."""
+        if self.start <= 0 and self.end == float("inf") and stream.frames:
+            return int(stream.frames)
+        lasts = declared(container, stream, self._first)
+        if not stream.average_rate or lasts is None:
+            return None
+        seconds = min(self.end, lasts[0]) - self.start
+        return max(round(seconds * float(stream.average_rate)), 1)
+
+    def _complain(
+        self, ledger: Ledger, until: float, step: float, lasts: tuple[float, float] | None
+    ) -> None:
+        """Warn of what could not be used; a gap shorter than a `step` is none."""
+        seconds, doubt = lasts or (0.0, 0.0)
+        if seconds - until > max(step, doubt):
+            self.warnings.append(
+                f"breaks off after {until:.2f} s of {seconds:.2f} s: the rest cannot be read"
+            )
+        elif ledger.errors:
+            self.warnings.append(f"{ledger.errors} damaged frames were left out")
+        if ledger.repeated:
+            self.warnings.append(f"{ledger.repeated} frames with the time of another were left out")
+
+
+def read_ahead(items: Iterable[T], depth: int) -> Iterator[T]:
+    """The same items, made in a thread of their own that is up to `depth` ahead.
+
+    What `items` raises is raised here. The thread ends with the items, and soon after this
+    iterator is closed: close it (`contextlib.closing`) where it may be left early.
+
+    Parameters
+    ----------
+    items
+        Taken by one thread only.
+    depth
+        So many items wait at most; one more may be in the making.
+    """
+    line: queue.Queue[tuple[bool, Any]] = queue.Queue(max(depth, 1))
+    stop = threading.Event()
+
+    def produce() -> None:
+        source = iter(items)
+        try:
+            for item in source:
+                line.put((False, item))
+                if stop.is_set():
+                    return
+            line.put((True, None))
+        except BaseException as error:  # whatever it is, it belongs to the consumer
+            line.put((True, error))
+        finally:
+            close = getattr(source, "close", None)
+            if close:
+                close()
+
+    thread = threading.Thread(target=produce, name="read_ahead", daemon=True)
+    thread.start()
+    try:
+        while True:
+            ended, item = line.get()
+            if not ended:
+                yield item
+            elif item is None:
+                return
+            else:
+                raise item
+    finally:
+        stop.set()
+        while not line.empty():  # room for the one that the thread may be about to put
+            line.get_nowait()
+        thread.join()
+
+
+class VideoWriter:
+    """An H.264 MP4 that browsers play, as a context manager.
+
+    Frames keep their times, whatever their rate; the first one's becomes 0. What is written to
+    `path` is whole only after the block has ended without an error: write to a temporary name
+    (:func:`pose3d.files.replacing`).
+
+    Parameters
+    ----------
+    path
+        File to write.
+    fps
+        About how many frames a second there will be; only the encoder's planning depends on it.
+    quality
+        x264's constant rate factor: 18 is hard to tell from the source, 28 is coarse.
+
+    Examples
+    --------
+    >>> with VideoWriter("out.mp4", fps=30) as sink:                # doctest: +SKIP
+    ...     for frame in Video("in.mp4"):
+    ...         sink.write(frame.image, frame.time)
+    """
+
+    def __init__(self, path: str | PathLike[str], fps: float = 30, quality: int = 21) -> None:
+        self.path = Path(path)
+        self.fps = Fraction(fps).limit_denominator(1001) if 1 <= fps <= 1000 else Fraction(30)
+        self.quality = quality
+        self._container: OutputContainer | None = None
+        self._stream: VideoStream | None = None
+        self._begin = 0.0
+        self._last = -1
+
+    def __enter__(self) -> Self:
+        import av
+
+        options = {"movflags": "+faststart"}
+        self._container = av.open(f"file:{self.path}", "w", format="mp4", options=options)
+        return self
+
+    def write(self, picture: NDArray[np.uint8], time: float) -> None:
+        """Add a frame.
+
+        Parameters
+        ----------
+        picture
+            RGB uint8 (H, W, 3), all of one size. H.264 wants even ones: the last row and column
+            are doubled where they are odd.
+        time
+            Seconds; must rise.
+        """
+        import av
+
+        height, width = picture.shape[:2]
+        if height % 2 or width % 2:
+            picture = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+        if self._stream is None:
+            self._begin = time
+            self._stream = self._add_stream(picture.shape[1], picture.shape[0])
+        frame = av.VideoFrame.from_ndarray(picture, "rgb24")
+        frame = frame.reformat(format="yuv420p", dst_colorspace=BT709, dst_color_range=LIMITED)
+        stamp = max(round((time - self._begin) * TICKS), self._last + 1)
+        frame.pts, frame.time_base = stamp, Fraction(1, TICKS)
+        self._last = stamp
+        self._mux(frame)
+
+    def _add_stream(self, width: int, height: int) -> "VideoStream":
+        assert self._container is not None
+        options = {"preset": "veryfast", "crf": str(self.quality)}
+        stream: VideoStream = self._container.add_stream("libx264", rate=self.fps, options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        context = stream.codec_context
+        context.time_base = Fraction(1, TICKS)
+        context.gop_size = round(2 * self.fps)  # seconds that a browser decodes for a seek
+        context.colorspace = context.color_primaries = context.color_trc = BT709
+        context.color_range = LIMITED
+        return stream
+
+    def _mux(self, frame: "VideoFrame | None") -> None:
+        assert self._container is not None
+        assert self._stream is not None
+        for packet in self._stream.encode(frame):
+            packet.duration = round(TICKS / self.fps)  # else the last frame would have none
+            self._container.mux(packet)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None and self._stream is not None:
+                self._mux(None)
+        finally:
+            if self._container is not None:
+                self._container.close()
