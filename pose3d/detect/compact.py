@@ -1,8 +1,10 @@
 """The compact Keypoint R-CNN: MoveNet's body, a light pyramid, three small heads.
 
-Body and decoder know people already; the pyramid adds what an R-CNN needs. Regions for the box
-head are read from stride 8 and those for the keypoint head from stride 4, whatever their size, so
-that nothing depends on how many regions fall on which level, and whole batches run as one.
+Body, decoder and MoveNet's heatmap head know people already: a region's keypoints start from what
+that head says within it, and learn whose they are. The pyramid adds what an R-CNN needs. Regions
+for the box head are read from stride 8 and those for the keypoint head from stride 4, whatever
+their size, so that nothing depends on how many regions fall on which level, and whole batches run
+as one.
 """
 
 from dataclasses import dataclass
@@ -15,12 +17,13 @@ from torchvision.ops import roi_align
 
 from pose3d.detect import boxes as geometry
 from pose3d.detect import heatmaps
-from pose3d.detect.mobilenet import MobileNetV2, MoveNetDecoder, merge
+from pose3d.detect.mobilenet import KeypointPrior, MobileNetV2, MoveNetDecoder, merge
 
 RPN_STRIDES = (8, 16, 32, 64)
 ANCHOR_SIDES = (4.0, 6.0)  # in strides
 ANCHOR_RATIOS = (0.5, 1.0, 2.2)  # height over width
 BOX_STEP = (0.1, 0.1, 0.2, 0.2)  # standard deviations of the box head's deltas, as in Fast R-CNN
+REGION = 28  # side of a keypoint region; its heatmaps have twice as many cells
 KEYPOINT_MARGIN = 1.2  # keypoints are sought a little outside the box
 JOINTS = 17
 
@@ -29,6 +32,7 @@ class Maps(NamedTuple):
     """What the dense part makes of a batch of pictures."""
 
     fine: Tensor  # (B, C, H/4, W/4), for keypoints
+    prior: Tensor  # (B, 17, H/4, W/4), logits of keypoints, no matter whose
     middle: Tensor  # (B, C, H/8, W/8), for boxes
     objectness: Tensor  # (B, N) logits of all anchors
     deltas: Tensor  # (B, N, 4)
@@ -46,15 +50,16 @@ class Found(NamedTuple):
 
 
 class Pyramid(nn.Module):
-    """Maps of `channels` at strides 4 to 64."""
+    """Maps of `channels` at strides 4 to 64, and the logits of the keypoint prior."""
 
     def __init__(self, body: tuple[int, ...], channels: int) -> None:
         super().__init__()
         self.decoder = MoveNetDecoder(body)
+        self.prior = KeypointPrior()
         self.lateral5 = nn.Conv2d(body[4], channels, 1)
         self.lateral4 = nn.Conv2d(body[3], channels, 1)
-        self.lateral3 = nn.Conv2d(body[1], channels, 1)
-        self.lateral2 = nn.Conv2d(body[0] + 24, channels, 1)
+        self.lateral3 = nn.Conv2d(body[1] + 24 + JOINTS, channels, 1)
+        self.lateral2 = nn.Conv2d(body[0] + 24 + JOINTS, channels, 1)
         self.smooth5 = nn.Conv2d(channels, channels, 3, padding=1)
         self.smooth4 = nn.Conv2d(channels, channels, 3, padding=1)
         self.smooth3 = nn.Conv2d(channels, channels, 3, padding=1)
@@ -64,15 +69,18 @@ class Pyramid(nn.Module):
             nn.Conv2d(channels, channels, 1),
         )
 
-    def forward(self, maps: list[Tensor]) -> list[Tensor]:  # noqa: D102
+    def forward(self, maps: list[Tensor]) -> tuple[list[Tensor], Tensor]:  # noqa: D102
         c2, c3, _, c4, c5 = maps
+        decoded = self.decoder(maps)
+        prior = self.prior(decoded)
+        known = torch.cat([decoded, prior.sigmoid()], 1)
         p5 = self.lateral5(c5)
         p4 = merge(p5, self.lateral4(c4))
-        p3 = merge(p4, self.lateral3(c3))
-        p2 = merge(p3, self.lateral2(torch.cat([self.decoder(maps), c2], 1)))
+        p3 = merge(p4, self.lateral3(torch.cat([F.max_pool2d(known, 2), c3], 1)))
+        p2 = merge(p3, self.lateral2(torch.cat([known, c2], 1)))
         p2, p3 = self.smooth2(p2), self.smooth3(p3)
         p4, p5 = self.smooth4(p4), self.smooth5(p5)
-        return [p2, p3, p4, p5, F.max_pool2d(p5, 1, 2)]
+        return [p2, p3, p4, p5, F.max_pool2d(p5, 1, 2)], prior
 
 
 class RegionProposer(nn.Module):
@@ -121,13 +129,13 @@ class BoxHead(nn.Module):
 class KeypointHead(nn.Module):
     """28 x 28 regions to 56 x 56 heatmaps and a "nowhere" logit for each keypoint.
 
-    A small hourglass: which knee is the left one is decided by the whole body, so the middle of
-    the head sees all of the region.
+    A small hourglass on top of the prior: which knee is the left one, and whose, is decided by the
+    whole body, so the middle of the head sees all of the region.
     """
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
-        self.fine1 = nn.Conv2d(channels, width, 3, padding=1)
+        self.fine1 = nn.Conv2d(channels + JOINTS, width, 3, padding=1)
         self.fine2 = nn.Conv2d(width, width, 3, padding=1)
         self.down1 = nn.Conv2d(width, width, 4, stride=2, padding=1)
         self.middle1 = nn.Conv2d(width, width, 3, padding=1)
@@ -141,16 +149,18 @@ class KeypointHead(nn.Module):
         self.up2 = nn.ConvTranspose2d(width, width // 2, 4, stride=2, padding=1)
         self.heatmap = nn.Conv2d(width // 2, JOINTS, 1)
         self.nowhere = nn.Linear(2 * width, JOINTS)
+        self.trust = nn.Parameter(torch.full((JOINTS, 1, 1), 1.5))  # in the prior
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits (R, 17, 56 * 56 + 1)."""
+    def forward(self, x: Tensor, prior: Tensor) -> Tensor:
+        """Logits (R, 17, 56 * 56 + 1) of features (R, C, 28, 28) and prior (R, 17, 56, 56)."""
+        x = torch.cat([x, F.avg_pool2d(prior, 2).sigmoid()], 1)
         fine = F.relu(self.fine2(F.relu(self.fine1(x))))
         middle = F.relu(self.middle1(F.relu(self.down1(fine))))
         coarse = F.relu(self.down2(middle))
         coarse = coarse + F.relu(self.coarse2(F.relu(self.coarse1(coarse))))
         middle = F.relu(self.middle2(merge(self.up1(coarse), middle)))
         fine = F.relu(self.fine4(F.relu(self.fine3(merge(middle, fine)))))
-        heatmap = self.heatmap(F.relu(self.up2(fine)))
+        heatmap = self.heatmap(F.relu(self.up2(fine))) + self.trust * prior
         nowhere = self.nowhere(coarse.mean((-1, -2)))
         return torch.cat([heatmap.flatten(2), nowhere[..., None]], -1)
 
@@ -180,7 +190,7 @@ class CompactRCNN(nn.Module):
         Of the keypoint head.
     """
 
-    def __init__(self, channels: int = 96, hidden: int = 384, width: int = 128) -> None:
+    def __init__(self, channels: int = 96, hidden: int = 384, width: int = 96) -> None:
         super().__init__()
         self.body = MobileNetV2()
         self.pyramid = Pyramid(self.body.channels, channels)
@@ -192,8 +202,8 @@ class CompactRCNN(nn.Module):
 
     def dense(self, pictures: Tensor) -> Maps:
         """Everything before regions: pictures (B, 3, H, W), RGB in [0, 255], sides of 32."""
-        fine, middle, *coarser = self.pyramid(self.body(pictures / 127.5 - 1))
-        return Maps(fine, middle, *self.rpn([middle, *coarser]))
+        (fine, middle, *coarser), prior = self.pyramid(self.body(pictures / 127.5 - 1))
+        return Maps(fine, prior, middle, *self.rpn([middle, *coarser]))
 
     def propose(self, maps: Maps, sizes: Tensor, limits: Limits) -> tuple[Tensor, Tensor]:
         """The best regions (B, R, 4) of every picture and whether each is one (B, R)."""
@@ -215,8 +225,9 @@ class CompactRCNN(nn.Module):
     def heatmaps(self, maps: Maps, picture: Tensor, regions: Tensor) -> Tensor:
         """Keypoint logits (R, 17, 56 * 56 + 1) of regions (R, 4) of pictures `picture` (R,)."""
         rows = torch.cat([picture[:, None].to(regions), regions], 1)
-        pooled = roi_align(maps.fine.float(), rows, 28, 1 / 4, 2, aligned=True)
-        return self.keypoint_head(pooled)
+        pooled = roi_align(maps.fine.float(), rows, REGION, 1 / 4, 2, aligned=True)
+        prior = roi_align(maps.prior.float(), rows, 2 * REGION, 1 / 4, 1, aligned=True)
+        return self.keypoint_head(pooled, prior)
 
     def forward(self, pictures: Tensor, sizes: Tensor, limits: Limits) -> Found:
         """People of pictures (B, 3, H, W), padded; `sizes` (B, 2) are width and height within."""

@@ -97,6 +97,19 @@ class Smooth(nn.Module):
         return F.relu(self.pointwise(self.depthwise(x)))
 
 
+class KeypointPrior(nn.Module):
+    """MoveNet's own heatmap head: 17 logits for every cell at stride 4, whoever the person is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(24, 24, 3, padding=1, groups=24, bias=False)
+        self.pointwise = nn.Conv2d(24, 96, 1)
+        self.out = nn.Conv2d(96, 17, 1)
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        return self.out(F.relu(self.pointwise(self.depthwise(x))))
+
+
 class MoveNetDecoder(nn.Module):
     """MoveNet's own pyramid: the body's maps to 24 channels at stride 4."""
 

@@ -40,7 +40,7 @@ def evaluate_detector(
     images: Path,
     detector: Callable[[Sequence[NDArray[np.uint8]]], list[People]],
     every: int = 1,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> DetectorScores:
     """Run a detector over COCO-format data and score it.
 

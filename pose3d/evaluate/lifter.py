@@ -42,7 +42,7 @@ def evaluate_lifter(
     noisy: bool = True,
     seed: int = SEED,
     views: int = VIEWS,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> LifterScores:
     """Lift every clip of a motion archive and compare.
 
@@ -63,7 +63,9 @@ def evaluate_lifter(
     chance = torch.Generator().manual_seed(seed)
     size, intrinsics = (2, 2), np.eye(3)  # keypoints lie on the plane z = 1 already
     predictions, truths, actions = [], [], []
-    for clip, (start, length) in enumerate(zip(bank.start.tolist(), bank.length.tolist(), strict=True)):
+    for clip, (start, length) in enumerate(
+        zip(bank.start.tolist(), bank.length.tolist(), strict=True)
+    ):
         points = bank.points[start : start + length][None].expand(views, -1, -1, -1)
         seen = look(points, chance)
         keypoints, scores = shake(seen.keypoints, seen.depth, Noise() if noisy else CLEAN, chance)

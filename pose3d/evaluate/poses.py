@@ -85,7 +85,7 @@ def pose_errors(predicted: Array, truth: Array, times: Array | None = None) -> P
     """
     if predicted.shape != truth.shape:
         raise ValueError(f"poses of shapes {predicted.shape} and {truth.shape} cannot be compared")
-    known = ~(np.isnan(predicted).any((1, 2)) | np.isnan(truth).any((1, 2)))
+    known = ~np.isnan(predicted + truth).any((1, 2))
     if not known.any():
         raise ValueError("no frame in which both poses are known")
     p, t = rooted(predicted[known].astype(float)), rooted(truth[known].astype(float))
@@ -110,5 +110,7 @@ def _velocity_error(p: Array, t: Array, known: NDArray[np.bool_], times: Array |
         return float("nan")
     seconds = np.diff(times[rows])[together, None, None]
     return 1000 * float(
-        np.linalg.norm((np.diff(p, axis=0)[together] - np.diff(t, axis=0)[together]) / seconds, axis=-1).mean()
+        np.linalg.norm(
+            (np.diff(p, axis=0)[together] - np.diff(t, axis=0)[together]) / seconds, axis=-1
+        ).mean()
     )

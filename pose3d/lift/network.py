@@ -15,8 +15,8 @@ class TemporalModel(nn.Module):
     """Keypoints over time in, joints of the middle frame (or of the last, if causal) out.
 
     One set of weights in two forms: :meth:`forward` is dilated and gives every frame that has a
-    whole receptive field; :meth:`strided` gives the first such frame alone, at a fraction of the
-    cost, for training.
+    whole receptive field; :meth:`strided` gives few of them, far apart, at a fraction of the cost,
+    for training.
 
     Parameters
     ----------
@@ -74,8 +74,16 @@ class TemporalModel(nn.Module):
         """(B, T, inputs * features) to (B, T - receptive_field + 1, outputs, 3)."""
         return self._layers(x, strided=False)
 
+    @property
+    def spacing(self) -> int:
+        """Frames between two outputs of :meth:`strided`."""
+        return prod(self.filter_widths[:-1])
+
     def strided(self, x: Tensor) -> Tensor:
-        """(B, receptive_field, inputs * features) to (B, 1, outputs, 3)."""
+        """(B, receptive_field + (N - 1) * spacing, inputs * features) to (B, N, outputs, 3).
+
+        All layers but the last jump by their own width, so outputs share what they look at.
+        """
         return self._layers(x, strided=True)
 
     def _layers(self, x: Tensor, strided: bool) -> Tensor:
@@ -87,13 +95,14 @@ class TemporalModel(nn.Module):
             wide, narrow = self.layers_conv[2 * n], self.layers_conv[2 * n + 1]
             # What a tap of the wide convolution looks at, the residual skips to.
             tap = width - 1 if self.causal else width // 2
-            if strided:
+            if strided and n < len(self.filter_widths) - 2:
                 residual = x[:, :, tap::width]
                 y = F.conv1d(x, wide.weight, stride=width)  # type: ignore[arg-type]
             else:
-                last = x.shape[2] - (width - 1 - tap) * dilation
-                residual = x[:, :, tap * dilation : last]
-                y = F.conv1d(x, wide.weight, dilation=dilation)  # type: ignore[arg-type]
+                step = 1 if strided else dilation
+                last = x.shape[2] - (width - 1 - tap) * step
+                residual = x[:, :, tap * step : last]
+                y = F.conv1d(x, wide.weight, dilation=step)  # type: ignore[arg-type]
             y = self._active(y, self.layers_bn[2 * n])
             x = residual + self._active(narrow(y), self.layers_bn[2 * n + 1])
             dilation *= width

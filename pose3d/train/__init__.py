@@ -1,0 +1,1 @@
+"""What makes the bundled weights: data, augmentation, losses, loops."""

@@ -47,7 +47,7 @@ def collect(
     detector: Detector,
     annotations: Path,
     images: Path,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Scores of every labelled keypoint and whether it is right.
 

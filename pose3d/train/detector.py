@@ -24,6 +24,7 @@ from pose3d.detect.detector import Detector, choose_device
 from pose3d.errors import PoseError
 from pose3d.evaluate.detector import DetectorScores, evaluate_detector
 from pose3d.train import losses, people
+from pose3d.train.schedule import choose_half, ema, follow, resume, save_state, schedule
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,12 @@ class Recipe:
     canvas
         Side of the pictures made, pixels.
     rate, body_rate
-        Peak learning rate, and the share of it that the body gets.
+        Peak learning rate, and the share of it that the body, its decoder and its heatmaps get.
+    frozen_blocks
+        The body's first blocks, with its stem, that stay as they are: nearly half the cost of a
+        step lies there, and edges look the same in all pictures.
+    precision
+        ``bf16``, ``fp32``, or ``auto``: bf16 on a GPU, fp32 on a CPU.
     stop_after
         Minutes after which the state is saved and the call ends.
     """
@@ -66,7 +72,8 @@ class Recipe:
     body_rate: float = 0.5
     warmup: int = 300
     weight_decay: float = 0.02
-    ema: float = 0.999
+    frozen_blocks: int = 0
+    precision: str = "auto"
     seed: int = 0
     device: str = "auto"
     stop_after: float = float("inf")
@@ -86,62 +93,62 @@ def train(recipe: Recipe, log: Callable[[str], None] = print) -> DetectorScores 
     torch.manual_seed(recipe.seed)
     network = architectures.build("compact")
     initialise(network, recipe.init)
-    # On a CPU, depthwise gradients in channels-last order take several times as long.
-    layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
-    network.to(device, memory_format=layout)
+    freeze(network, recipe.frozen_blocks)
+    network.to(device).to(memory_format=torch.channels_last)
     average = {k: v.detach().clone() for k, v in network.state_dict().items()}
     step_module: nn.Module = losses.TrainingStep(network)  # type: ignore[arg-type]
     if world > 1:
         step_module = DistributedDataParallel(step_module)
     optimizer = torch.optim.AdamW(
         [
-            {"params": list(network.body.parameters()), "share": recipe.body_rate},
-            {"params": _new_parameters(network), "share": 1.0},
+            {"params": _parameters(network, known=True), "share": recipe.body_rate},
+            {"params": _parameters(network, known=False), "share": 1.0},
         ],
         lr=recipe.rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True,
     )  # fmt: skip
-    first = _resume(recipe.out / "state.pt", network, average, optimizer, device)
+    first = resume(recipe.out / "state.pt", network, average, optimizer, device)
+    half = choose_half(recipe.precision, device)
     if recipe.compile:
         _compile(network)
 
     bank = people.load_bank(recipe.annotations, recipe.images, device, limit=recipe.limit)
-    sprites = recipe.sprites and people.load_bank(recipe.sprites, recipe.sprites.parent, device)
+    sprites = None
+    if recipe.sprites:
+        sprites = people.load_bank(recipe.sprites, recipe.sprites.parent, device)
     log(f"{len(bank)} pictures on {device} after {time.monotonic() - started:.0f} s")
     sums, since, counted = torch.zeros(5, device=device), time.monotonic(), 0
-    step = first
     for step in range(first, recipe.steps):
         for group in optimizer.param_groups:
-            group["lr"] = recipe.rate * group["share"] * schedule(step, recipe)
+            group["lr"] = recipe.rate * group["share"] * schedule(step, recipe.steps, recipe.warmup)
         chance = torch.Generator(device).manual_seed(recipe.seed * 1_000_003 + step)
         rows = torch.randint(len(bank), (recipe.batch, 4), generator=chance, device=device)
-        u = torch.rand(
-            recipe.batch, people.DRAWS + losses.DRAWS, generator=chance, device=device
-        )
+        u = torch.rand(recipe.batch, people.DRAWS + losses.DRAWS, generator=chance, device=device)
         mine = slice(rank * share, (rank + 1) * share)
         batch = people.draw_batch(bank, rows[mine], u[mine, : people.DRAWS], recipe.canvas, sprites)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
             parts = step_module(
-                batch.pictures.contiguous(memory_format=layout),
+                batch.pictures.contiguous(memory_format=torch.channels_last),
                 batch.boxes, batch.keypoints, batch.ignore, u[mine, people.DRAWS :],
             )  # fmt: skip
         optimizer.zero_grad(set_to_none=True)
         sum(parts).backward()  # type: ignore[union-attr]
         nn.utils.clip_grad_norm_(network.parameters(), 10.0)
         optimizer.step()
-        _follow(average, network.state_dict(), min(recipe.ema, (step + 1) / (step + 10)))
+        follow(average, network.state_dict(), ema(step, recipe.steps))
         sums += torch.stack([part.detach() for part in parts])
         counted += 1
-        late = time.monotonic() - started > recipe.stop_after * 60
+        late = _anybody(time.monotonic() - started > recipe.stop_after * 60, device)
         if counted == recipe.report or step + 1 == recipe.steps or late:
             seconds = time.monotonic() - since
             log(_line(step + 1, recipe, mean_over_processes(sums / counted), counted, seconds))
             sums, since, counted = torch.zeros(5, device=device), time.monotonic(), 0
-        if _anybody(late, device):
+            if rank == 0:
+                save_state(recipe.out / "state.pt", step + 1, network, average, optimizer)
+        if late:
             break
 
     scores = None
     if rank == 0:
-        _save_state(recipe.out / "state.pt", step + 1, network, average, optimizer)
         scores = _finish(recipe, average, device, log)
     if world > 1:
         dist.barrier()
@@ -180,7 +187,7 @@ def initialise(network: nn.Module, path: Path | None) -> None:
     if path.suffix == ".npz":
         with np.load(path, allow_pickle=False) as file:
             start = {_movenet_name(k): torch.from_numpy(file[k]).float() for k in file.files}
-        start = {k: v for k, v in start.items() if not k.startswith("heads.")}
+        start = {k: v for k, v in start.items() if not k.startswith("heads.")}  # unused ones
     else:
         start = {k: v.float() for k, v in load_file(path).items()}
     unknown = network.load_state_dict(start, strict=False).unexpected_keys
@@ -191,15 +198,16 @@ def initialise(network: nn.Module, path: Path | None) -> None:
 def _movenet_name(name: str) -> str:
     if name.startswith("fpn."):
         return name.replace("fpn.", "pyramid.decoder.")
+    if name.startswith("heads.kpt_heatmap."):
+        return name.replace("heads.kpt_heatmap.", "pyramid.prior.")
     return name if name.startswith("heads.") else f"body.{name}"
 
 
-def schedule(step: int, recipe: Recipe) -> float:
-    """Linear warm-up, then half a cosine down to a hundredth."""
-    if step < recipe.warmup:
-        return (step + 1) / recipe.warmup
-    done = (step - recipe.warmup) / max(recipe.steps - recipe.warmup, 1)
-    return 0.01 + 0.99 * (0.5 + 0.5 * float(np.cos(np.pi * min(done, 1.0))))
+def freeze(network: nn.Module, blocks: int) -> None:
+    """Keep the body's stem and first blocks as they are."""
+    if blocks:
+        for part in (network.body.stem, *network.body.blocks[:blocks]):  # type: ignore[union-attr, index]
+            part.requires_grad_(False)
 
 
 def mean_over_processes(values: Tensor) -> Tensor:
@@ -211,7 +219,7 @@ def mean_over_processes(values: Tensor) -> Tensor:
 
 
 def _start_process(name: str, world: int) -> torch.device:
-    """This process's device; joins the others where there are any (``torchrun``)."""
+    """The process's device; joins the others where there are any (``torchrun``)."""
     device = choose_device(name)
     if world > 1:
         if device.type == "cuda":
@@ -223,13 +231,13 @@ def _start_process(name: str, world: int) -> torch.device:
     return device
 
 
-def _new_parameters(network: nn.Module) -> list[nn.Parameter]:
-    return [p for name, p in network.named_parameters() if not name.startswith("body.")]
-
-
-def _follow(average: dict[str, Tensor], current: dict[str, Tensor], decay: float) -> None:
-    """One step of the exponential moving average of the weights."""
-    torch._foreach_lerp_(list(average.values()), [current[k] for k in average], 1 - decay)
+def _parameters(network: nn.Module, known: bool) -> list[nn.Parameter]:
+    """Those that MoveNet brings along, or all others."""
+    brought = ("body.", "pyramid.decoder.", "pyramid.prior.")
+    return [
+        p for name, p in network.named_parameters()
+        if p.requires_grad and name.startswith(brought) == known
+    ]  # fmt: skip
 
 
 def _anybody(flag: bool, device: torch.device) -> bool:
@@ -247,42 +255,11 @@ def _line(step: int, recipe: Recipe, parts: Tensor, counted: int, seconds: float
     return f"{step:6d}/{recipe.steps}  {text}  {counted * recipe.batch / seconds:.0f} pictures/s"
 
 
-def _save_state(
-    path: Path, step: int, network: nn.Module, average: dict, optimizer: torch.optim.Optimizer
-) -> None:
-    state = {
-        "step": step,
-        "network": network.state_dict(),
-        "average": average,
-        "optimizer": optimizer.state_dict(),
-    }
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    part.replace(path)
-
-
-def _resume(
-    path: Path,
-    network: nn.Module,
-    average: dict[str, Tensor],
-    optimizer: torch.optim.Optimizer,
-    device: torch.device,
-) -> int:
-    """Load the state if there is one; returns the step to go on with."""
-    if not path.exists():
-        return 0
-    state = torch.load(path, map_location=device, weights_only=True)
-    network.load_state_dict(state["network"])
-    average.update(state["average"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"])
-
-
 def _finish(
     recipe: Recipe, average: dict[str, Tensor], device: torch.device, log: Callable[[str], None]
 ) -> DetectorScores | None:
     """Write the averaged weights, and judge them."""
-    calibration = np.tile(np.float32([1, 0]), (17, 1))
+    calibration = np.tile(np.array([1, 0], np.float32), (17, 1))
     metadata = {
         "architecture": "compact",
         "config": "{}",

@@ -7,8 +7,8 @@ in whole batches; all chance comes from the seed and the step, so a resumed run 
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from math import cos, pi, prod
+from dataclasses import asdict, dataclass, field
+from math import prod
 from pathlib import Path
 
 import torch
@@ -22,6 +22,7 @@ from pose3d.lift.lifter import Lifter
 from pose3d.lift.network import TemporalModel
 from pose3d.train import cameras, motion
 from pose3d.train.noise import Noise, shake
+from pose3d.train.schedule import choose_half, ema, follow, resume, save_state, schedule
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Recipe:
         An archive to judge on; without it nothing is judged.
     steps, batch
         Length of the schedule, and sequences a step.
+    outputs
+        Frames of each sequence that are lifted, a `TemporalModel.spacing` apart.
     rate
         Peak learning rate.
     stop_after
@@ -51,12 +54,13 @@ class Recipe:
     channels: int = 640
     dropout: float = 0.1
     steps: int = 30_000
-    batch: int = 1024
+    batch: int = 256
+    outputs: int = 5
     rate: float = 1e-3
     warmup: int = 500
     weight_decay: float = 0.01
-    ema: float = 0.9995
-    noise: Noise = Noise()
+    precision: str = "auto"
+    noise: Noise = field(default_factory=Noise)
     wrong_focal: float = 0.2
     seed: int = 0
     device: str = "auto"
@@ -80,42 +84,45 @@ def train(recipe: Recipe, log: Callable[[str], None] = print) -> None:
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay, fused=True
     )
-    first = _resume(recipe.out / "state.pt", network, average, optimizer, device)
+    first = resume(recipe.out / "state.pt", network, average, optimizer, device)
+    half = choose_half(recipe.precision, device)
     bank = motion.load_motion(list(recipe.archives), device)
     log(f"{len(bank.points)} frames on {device} after {time.monotonic() - started:.0f} s")
 
-    total, since = torch.zeros((), device=device), time.monotonic()
-    step = first
+    total, since, counted = torch.zeros((), device=device), time.monotonic(), 0
     for step in range(first, recipe.steps):
         for group in optimizer.param_groups:
-            group["lr"] = recipe.rate * schedule(step, recipe)
+            group["lr"] = recipe.rate * schedule(step, recipe.steps, recipe.warmup)
         chance = torch.Generator(device).manual_seed(recipe.seed * 1_000_003 + step)
         with torch.no_grad():
             inputs, target = draw_batch(bank, recipe, chance)
         network.train()
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            predicted = network.strided(inputs)[:, 0].float()
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            predicted = network.strided(inputs).flatten(0, 1).float()
         loss = pose_loss(predicted, target)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
-        _follow(average, network.state_dict(), min(recipe.ema, (step + 1) / (step + 10)))
+        follow(average, network.state_dict(), ema(step, recipe.steps))
         total += (predicted.detach() - target).norm(dim=-1).mean()
+        counted += 1
         late = time.monotonic() - started > recipe.stop_after * 60
         if (step + 1) % recipe.report == 0 or late or step + 1 == recipe.steps:
-            count = (step - first) % recipe.report + 1 if first else step % recipe.report + 1
-            speed = count / (time.monotonic() - since)
-            log(f"{step + 1:6d}/{recipe.steps}  {1000 * total.item() / count:.1f} mm  {speed:.1f} steps/s")
-            total, since = torch.zeros((), device=device), time.monotonic()
+            speed = counted / (time.monotonic() - since)
+            error = 1000 * total.item() / counted
+            log(f"{step + 1:6d}/{recipe.steps}  {error:.1f} mm  {speed:.1f} steps/s")
+            total, since, counted = torch.zeros((), device=device), time.monotonic(), 0
+            save_state(recipe.out / "state.pt", step + 1, network, average, optimizer)
         if late:
             break
 
-    _save_state(recipe.out / "state.pt", step + 1, network, average, optimizer)
     weights = {k: v.half().cpu() for k, v in average.items() if "num_batches" not in k}
     metadata = {
         "architecture": "temporal",
-        "config": json.dumps({**config, "normalisation": "person", "rate": motion.FRAMES_PER_SECOND}),
+        "config": json.dumps(
+            {**config, "normalisation": "person", "rate": motion.FRAMES_PER_SECOND}
+        ),
         "recipe": json.dumps({k: str(v) for k, v in asdict(recipe).items()}),
     }
     save_file(weights, recipe.out / "temporal.safetensors", metadata)
@@ -124,27 +131,26 @@ def train(recipe: Recipe, log: Callable[[str], None] = print) -> None:
         lifter = Lifter(network, "person", motion.FRAMES_PER_SECOND, str(device))
         for noisy in (True, False):
             scores = evaluate_lifter(lifter, recipe.held_out, noisy)
-            log(
-                f"{'noisy' if noisy else 'clean'}: PA-MPJPE {scores.all.pa_mpjpe:.1f} mm, limbs "
-                f"{scores.limbs:.1f}, MPJPE {scores.all.mpjpe:.1f}, N-MPJPE {scores.all.n_mpjpe:.1f}"
-            )
+            log(f"{'noisy' if noisy else 'clean'}: {scores.all}, limbs {scores.limbs:.1f} mm")
 
 
 def draw_batch(
     bank: motion.MotionBank, recipe: Recipe, chance: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Network inputs (B, receptive field, 51) and joints (B, 17, 3) of the middle frame."""
-    field, margin = prod(recipe.filter_widths), normalise.SIZE_FRAMES
-    points = motion.draw(bank, recipe.batch, field + 2 * margin, chance)
+    """Network inputs (B, T, 51) and joints (B * outputs, 17, 3) of the frames that come out."""
+    reach, margin = prod(recipe.filter_widths), normalise.SIZE_FRAMES
+    apart = prod(recipe.filter_widths[:-1])
+    frames = reach + 2 * margin + (recipe.outputs - 1) * apart
+    points = motion.draw(bank, recipe.batch, frames, chance)
     seen = cameras.look(points, chance)
     keypoints, scores = shake(seen.keypoints, seen.depth, recipe.noise, chance)
     # The camera's focal length is often a guess.
     guess = torch.randn(len(points), generator=chance, device=points.device) * recipe.wrong_focal
     inputs, rotation = normalise.person(keypoints * guess.exp()[:, None, None, None], scores)
-    middle = margin + field // 2
+    middle = margin + reach // 2 + apart * torch.arange(recipe.outputs, device=points.device)
     joints = seen.joints[:, middle] - seen.joints[:, middle, :1]
-    target = torch.einsum("bij,bkj->bki", rotation[:, middle], joints)
-    return inputs[:, margin:-margin], target
+    target = torch.einsum("btij,btkj->btki", rotation[:, middle], joints)
+    return inputs[:, margin:-margin], target.flatten(0, 1)
 
 
 def pose_loss(predicted: Tensor, target: Tensor) -> Tensor:
@@ -153,48 +159,3 @@ def pose_loss(predicted: Tensor, target: Tensor) -> Tensor:
     rescaled = predicted * factor.detach()[:, None, None]
     plain = (predicted - target).norm(dim=-1).mean()
     return plain + 0.5 * (rescaled - target).norm(dim=-1).mean()
-
-
-def schedule(step: int, recipe: Recipe) -> float:
-    """Linear warm-up, then half a cosine down to a hundredth."""
-    if step < recipe.warmup:
-        return (step + 1) / recipe.warmup
-    done = (step - recipe.warmup) / max(recipe.steps - recipe.warmup, 1)
-    return 0.01 + 0.99 * (0.5 + 0.5 * cos(pi * min(done, 1.0)))
-
-
-def _follow(average: dict[str, Tensor], current: dict[str, Tensor], decay: float) -> None:
-    """One step of the exponential moving average of weights and norms."""
-    names = [k for k, v in average.items() if v.is_floating_point()]
-    torch._foreach_lerp_([average[k] for k in names], [current[k] for k in names], 1 - decay)
-
-
-def _save_state(
-    path: Path, step: int, network: nn.Module, average: dict, optimizer: torch.optim.Optimizer
-) -> None:
-    state = {
-        "step": step,
-        "network": network.state_dict(),
-        "average": average,
-        "optimizer": optimizer.state_dict(),
-    }
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    part.replace(path)
-
-
-def _resume(
-    path: Path,
-    network: nn.Module,
-    average: dict[str, Tensor],
-    optimizer: torch.optim.Optimizer,
-    device: torch.device,
-) -> int:
-    """Load the state if there is one; returns the step to go on with."""
-    if not path.exists():
-        return 0
-    state = torch.load(path, map_location=device, weights_only=True)
-    network.load_state_dict(state["network"])
-    average.update(state["average"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["step"])

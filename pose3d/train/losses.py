@@ -37,10 +37,9 @@ class Losses(NamedTuple):
 class TrainingStep(nn.Module):
     """The network and its losses in one module, so that DDP can wrap it."""
 
-    def __init__(self, network: CompactRCNN, rank: int = 0) -> None:
+    def __init__(self, network: CompactRCNN) -> None:
         super().__init__()
         self.network = network
-        self.rank = rank
 
     def forward(
         self, pictures: Tensor, boxes: Tensor, keypoints: Tensor, ignore: Tensor, u: Tensor
@@ -52,7 +51,7 @@ class TrainingStep(nn.Module):
         with torch.no_grad():
             regions, target, state = sample_regions(network, maps, boxes, ignore, u[:, :SHAKES])
         person, box = box_losses(network, maps, regions, target, state, boxes)
-        keypoint = keypoint_loss(network, maps, regions, target, state, boxes, keypoints, u[:, SHAKES:])
+        keypoint = keypoint_loss(network, maps, regions, target, state, keypoints, u[:, SHAKES:])
         return Losses(objectness, proposal, person, box, keypoint)
 
 
@@ -121,9 +120,7 @@ def sample_regions(
     jitter = u[:, : persons * 12].view(batch, 3, persons, 4) - 0.5
     side = (boxes[..., 2:] - boxes[..., :2]).repeat(1, 1, 2)
     strength = torch.tensor([0.05, 0.2, 0.35], device=boxes.device)[:, None, None]
-    shaken = geometry.clip(
-        (boxes[:, None] + jitter * strength * side[:, None]).flatten(1, 2), size
-    )
+    shaken = geometry.clip((boxes[:, None] + jitter * strength * side[:, None]).flatten(1, 2), size)
     present = ~shaken[..., 0].isnan()
     regions = torch.cat([regions, torch.where(present[..., None], shaken, 0.0)], 1)
     valid = torch.cat([valid, present], 1) & (geometry.area(regions) > 16)
@@ -176,7 +173,6 @@ def keypoint_loss(
     regions: Tensor,
     target: Tensor,
     state: Tensor,
-    boxes: Tensor,
     keypoints: Tensor,
     u: Tensor,
 ) -> Tensor:

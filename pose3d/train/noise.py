@@ -7,6 +7,7 @@ round normal distribution of `r` tolerances that is 1 - exp(-(1.177 / r)^2 / 2).
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from pose3d.skeleton import COCO, COCO_SIGMAS
 
+Draw = Callable[..., Tensor]  # shape (...) to random numbers (B, ...)
 WITHIN = math.sqrt(2 * math.log(2))  # tolerances at which the similarity is 0.5
 LIMBS = ((7, 9), (8, 10), (13, 15), (14, 16))
 
@@ -75,16 +77,24 @@ def shake(
     flawless = uniform() < noise.flawless
     tolerance = _tolerance(keypoints)
     level = noise.jitter * uniform() ** 1.5
-    ratio = level[:, None, None] * (0.5 * normal(1, 17)).exp() * (0.6 * _slow(normal(frames, 17), 12)).exp()
+    ratio = (
+        level[:, None, None]
+        * (0.5 * normal(1, 17)).exp()
+        * (0.6 * _slow(normal(frames, 17), 12)).exp()
+    )
 
     far = (depth - depth.mean(-1, keepdim=True)).clamp(-0.2, 0.2) / 0.2
-    lost = _spells(uniform, normal, frames, 17, noise.hidden * (1 + 0.8 * far[:, frames // 2]))
-    legs = _spells(uniform, normal, frames, 1, torch.full((count, 1), 0.3 * noise.hidden, device=device))
+    lost = _spells(uniform, frames, 17, noise.hidden * (1 + 0.8 * far[:, frames // 2]))
+    legs = _spells(uniform, frames, 1, torch.full((count, 1), 0.3 * noise.hidden, device=device))
     lost = lost | (legs & _is(LOWER, device))
     ratio = torch.where(lost, ratio + 0.8 + 2.5 * uniform(1, 17), ratio)
 
-    swapped = _spells(uniform, normal, frames, 3, torch.full((count, 3), noise.swap / 2, device=device))
-    exchanged = swapped[..., :1] | (swapped[..., 1:2] & _is(ARMS, device)) | (swapped[..., 2:] & _is(LEGS, device))
+    swapped = _spells(uniform, frames, 3, torch.full((count, 3), noise.swap / 2, device=device))
+    exchanged = (
+        swapped[..., :1]
+        | (swapped[..., 1:2] & _is(ARMS, device))
+        | (swapped[..., 2:] & _is(LEGS, device))
+    )
     mirror = torch.from_numpy(COCO.mirror).to(device)
     found = torch.where(exchanged[..., None], keypoints[:, :, mirror], keypoints)
     ratio = torch.where(exchanged, ratio + 0.5 * uniform(1, 1), ratio)
@@ -101,7 +111,9 @@ def shake(
 
     score = 1 - (-0.5 * (WITHIN / ratio.clamp(min=1e-3)) ** 2).exp()
     score = score * (1 - 0.12 * uniform(1, 17)) ** (0.5 + 1.5 * uniform(1, 1))
-    score = (score + 0.05 * _slow(normal(frames, 17), 4) * (level > 0)[:, None, None]).clamp(0.02, 1)
+    score = (score + 0.05 * _slow(normal(frames, 17), 4) * (level > 0)[:, None, None]).clamp(
+        0.02, 1
+    )
     score = score ** (0.4 * normal(1, 1)).exp()
 
     found, score = _cut(found, score, keypoints, noise, uniform)
@@ -138,11 +150,12 @@ def _slow(white: Tensor, half: int) -> Tensor:
     window = torch.hann_window(2 * half + 1, periodic=False, device=white.device)
     window = window / window.norm()
     x = white.transpose(1, 2).flatten(0, 1)[:, None]
-    x = F.conv1d(F.pad(x, (half, half), mode="reflect") if x.shape[-1] > half else F.pad(x, (half, half)), window[None, None])
+    mode = "reflect" if x.shape[-1] > half else "constant"
+    x = F.conv1d(F.pad(x, (half, half), mode=mode), window[None, None])
     return x[:, 0].unflatten(0, (len(white), -1)).transpose(1, 2)
 
 
-def _spells(uniform, normal, frames: int, channels: int, chance: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+def _spells(uniform: Draw, frames: int, channels: int, chance: Tensor) -> Tensor:
     """True (B, frames, channels) during one spell in those that have one; some last throughout."""
     has = uniform(channels) < chance
     middle = uniform(channels) * frames
@@ -151,17 +164,29 @@ def _spells(uniform, normal, frames: int, channels: int, chance: Tensor) -> Tens
     return has[:, None] & ((step - middle[:, None]).abs() < length[:, None] / 2)
 
 
-def _cut(found: Tensor, score: Tensor, keypoints: Tensor, noise: Noise, uniform) -> tuple[Tensor, Tensor]:  # type: ignore[no-untyped-def]
+def _cut(
+    found: Tensor, score: Tensor, keypoints: Tensor, noise: Noise, uniform: Draw
+) -> tuple[Tensor, Tensor]:
     """One edge of the picture goes through the person: what lies beyond is not seen."""
     used = uniform() < noise.cut
     middle = keypoints.mean((1, 2))
     extent = (keypoints.amax(2) - keypoints.amin(2)).amax(-1).mean(1)
     # Mostly the lower edge.
-    angle = torch.where(uniform() < 0.6, math.pi / 2 * torch.ones_like(extent), (uniform() * 4).floor() * math.pi / 2)
+    angle = torch.where(
+        uniform() < 0.6,
+        math.pi / 2 * torch.ones_like(extent),
+        (uniform() * 4).floor() * math.pi / 2,
+    )
     normal = torch.stack([angle.cos(), angle.sin()], -1)
     edge = extent * (0.5 * uniform() - 0.05)
-    beyond = torch.einsum("btki,bi->btk", found - middle[:, None, None], normal) - edge[:, None, None]
+    beyond = (
+        torch.einsum("btki,bi->btk", found - middle[:, None, None], normal) - edge[:, None, None]
+    )
     out = (beyond > 0) & used[:, None, None]
     # A detector leaves them at the edge, or anywhere near, and is not sure.
-    found = torch.where(out[..., None], found - (beyond * (0.7 + 0.3 * uniform(1, 17)))[..., None] * normal[:, None, None], found)
+    found = torch.where(
+        out[..., None],
+        found - (beyond * (0.7 + 0.3 * uniform(1, 17)))[..., None] * normal[:, None, None],
+        found,
+    )
     return found, torch.where(out, score * 0.25 * uniform(1, 17), score)

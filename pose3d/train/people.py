@@ -239,8 +239,8 @@ def draw_batch(
     if sprites is not None:
         for _ in range(2):
             batch = paste(batch, sprites, uniform(0, 1, (10,)), canvas)
-    colours = [uniform(-1, 1, (n,)) for n in (3, 3, 1, 1)]
-    pictures = recolour(batch.pictures, *colours, uniform(0, 1, (4,)))
+    gain, tint, contrast, gamma = (uniform(-1, 1, (n,)) for n in (3, 3, 1, 1))
+    pictures = recolour(batch.pictures, gain, tint, contrast, gamma, uniform(0, 1, (4,)))
     pictures = soften(pictures, uniform(0, 1, (4,)))
     pictures = cover(pictures, uniform(0, 1, (3, 7)), uniform(0, 1), canvas)
     return replace(batch, pictures=pictures)
@@ -333,9 +333,7 @@ def sample(
     return colours.unflatten(-1, (canvas, canvas))
 
 
-def paste(
-    batch: Batch, sprites: PictureBank, u: Tensor, canvas: int
-) -> Batch:
+def paste(batch: Batch, sprites: PictureBank, u: Tensor, canvas: int) -> Batch:
     """Lay one cut-out person over a third of the pictures; what it covers loses its keypoints.
 
     `u` (B, 10) uniform random numbers.
@@ -386,7 +384,13 @@ def paste(
 
 
 def look_up(
-    bank: PictureBank, base: Tensor, side: Tensor, width: Tensor, height: Tensor, x: Tensor, y: Tensor
+    bank: PictureBank,
+    base: Tensor,
+    side: Tensor,
+    width: Tensor,
+    height: Tensor,
+    x: Tensor,
+    y: Tensor,
 ) -> Tensor:
     """Blend four neighbours: (B, 4, M) channels at pixels x, y of pictures that start at `base`.
 
