@@ -28,7 +28,7 @@ def poses(prediction: Path, truth: Path, as_json: bool) -> None:
 
     PREDICTION is a NAME.pose3d.npz; TRUTH another one, or an .npz like that of the rendered clip.
     """
-    from pose3d.evaluate.poses import evaluate_files
+    from pose3d.evaluate.recordings import evaluate_files
 
     _print(asdict(evaluate_files(prediction, truth)), as_json)
 

@@ -85,7 +85,7 @@ def pose_errors(predicted: Array, truth: Array, times: Array | None = None) -> P
     """
     if predicted.shape != truth.shape:
         raise ValueError(f"poses of shapes {predicted.shape} and {truth.shape} cannot be compared")
-    known = ~np.isnan(predicted + truth).any((1, 2))
+    known = np.asarray(~np.isnan(predicted + truth).any((1, 2)))
     if not known.any():
         raise ValueError("no frame in which both poses are known")
     p, t = rooted(predicted[known].astype(float)), rooted(truth[known].astype(float))

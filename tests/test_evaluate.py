@@ -1,0 +1,81 @@
+"""The measures, against cases whose answers are known."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from pose3d.errors import PoseError
+from pose3d.evaluate.poses import pose_errors
+from pose3d.evaluate.recordings import evaluate_files
+from pose3d.sequence import Recording
+
+TRUTH = Path(__file__).resolve().parents[1] / "data" / "rendered_walk.truth.npz"
+
+
+@pytest.fixture
+def walk() -> np.ndarray:
+    with np.load(TRUTH, allow_pickle=False) as file:
+        return file["joints_camera"].astype(float)
+
+
+def test_a_moved_root_is_no_error(walk: np.ndarray) -> None:
+    errors = pose_errors(walk + np.array([1, 2, 3]), walk, np.arange(len(walk)) / 30)
+    assert max(errors.mpjpe, errors.pa_mpjpe, errors.n_mpjpe, errors.mpjve) < 1e-6
+
+
+def test_scale_is_forgiven_by_n_and_pa_alone(walk: np.ndarray) -> None:
+    errors = pose_errors(1.1 * walk, walk)
+    size = np.linalg.norm(walk - walk[:, :1], axis=-1).mean()
+    assert errors.mpjpe == pytest.approx(100 * size)
+    assert errors.n_mpjpe < 1e-6 and errors.pa_mpjpe < 1e-6
+    assert np.isnan(errors.mpjve)
+
+
+def test_rotation_is_forgiven_by_pa_alone(walk: np.ndarray) -> None:
+    turned = walk @ Rotation.from_euler("y", 90, degrees=True).as_matrix().T
+    errors = pose_errors(turned, walk)
+    assert errors.mpjpe > 100 and errors.n_mpjpe > 100 and errors.pa_mpjpe < 1e-6
+
+
+def test_a_mirror_image_is_not_forgiven(walk: np.ndarray) -> None:
+    assert pose_errors(walk * [-1, 1, 1], walk).pa_mpjpe > 20
+
+
+def test_one_joint_off_is_a_seventeenth(walk: np.ndarray) -> None:
+    wrong = walk.copy()
+    wrong[:, 16] += [0, 0, 0.17]
+    errors = pose_errors(wrong, walk)
+    assert errors.mpjpe == pytest.approx(10)
+    assert errors.per_joint[16] == pytest.approx(170)
+
+
+def test_velocity_skips_frames_without_a_pose(walk: np.ndarray) -> None:
+    time, wrong = np.arange(len(walk)) / 25, walk.copy()
+    wrong[:, 1:] += 0.002 * np.arange(len(walk))[:, None, None] * [1, 0, 0]  # 50 mm/s
+    wrong[10:20] = np.nan
+    errors = pose_errors(wrong, walk, time)
+    assert errors.frames == len(walk) - 10
+    assert errors.mpjve == pytest.approx(50 * 16 / 17)
+
+
+def test_files_are_matched_by_person_and_time(recording: Recording, tmp_path: Path) -> None:
+    truth, wrong = tmp_path / "truth.npz", tmp_path / "wrong.npz"
+    recording.save(truth)
+    people = [
+        replace(p, pose=replace(p.pose, joints=p.pose.joints + 0.1)) for p in recording.people
+    ]
+    recording.with_people(tuple(reversed(people))).save(wrong)
+    errors = evaluate_files(wrong, truth)
+    assert set(errors.people) == {"person 1", "person 2"}
+    assert all(e.mpjpe < 0.1 for e in errors.people.values())
+    assert errors.people["person 1"].frames > errors.people["person 2"].frames
+
+
+def test_a_recording_that_was_not_lifted_is_named(recording: Recording, tmp_path: Path) -> None:
+    flat = recording.with_people(tuple(replace(p, pose=None) for p in recording.people))
+    flat.save(tmp_path / "flat.npz")
+    with pytest.raises(PoseError, match="pose3d lift"):
+        evaluate_files(tmp_path / "flat.npz", TRUTH)
