@@ -114,7 +114,7 @@ def _turn(frame: "VideoFrame") -> tuple[int, bool]:
     The matrix is ISO/IEC 14496-12's: 3 x 3 numbers of 32 bits, of which [[a, b], [c, d]] (at 0, 1,
     3, 4) map x to (a, b) and y to (c, d), y down.
     """
-    side = frame.side_data.get("DISPLAYMATRIX")
+    side: Any = frame.side_data.get("DISPLAYMATRIX")
     if side is None or len(bytes(side)) < 36:
         return 0, False
     a, b, _, c, d = np.frombuffer(bytes(side), np.int32, 5).astype(float)
@@ -172,7 +172,7 @@ def decoded(
             ledger.errors += 1
             packet = None
         if packet is not None and packet.size and not packet.is_discard:
-            ledger.sent(packet.pts)
+            ledger.sent(packet.pts if has_times(container) else None)
         try:
             frames = stream.decode(packet)
         except av.FFmpegError:
@@ -197,7 +197,7 @@ def stamped(
 
     def noted(frame: "VideoFrame") -> tuple["VideoFrame", int, int]:
         nonlocal last, step
-        stamp = stamp_of(frame)
+        stamp = stamp_of(frame, container)
         stamp = last + step if stamp is None else stamp
         last, step = stamp, frame.duration or stamp - last
         return frame, ledger.index_of(stamp), stamp
@@ -208,10 +208,12 @@ def stamped(
         before = last
         with opened(path, threads="SLICE") as (container, stream):
             container.seek(before, stream=stream)
-            for frame in decoded(container, stream, Ledger()):
-                if (stamp_of(frame) or before) > before:
+            tail = Ledger()
+            for frame in decoded(container, stream, tail):
+                if (stamp_of(frame, container) or before) > before:
                     ledger.frames += 1
                     yield noted(frame)
+            ledger.errors = max(ledger.errors, tail.errors)
 
 
 def count_before(
@@ -223,6 +225,8 @@ def count_before(
     """
     import av
 
+    if not has_times(container):
+        return None
     frames, key = 0, None
     try:
         for packet in container.demux(stream):
@@ -240,9 +244,14 @@ def count_before(
     return None if key is None else (frames, key)
 
 
-def stamp_of(frame: "VideoFrame") -> int | None:
-    """The time stamp of a frame; where there is none, its packet's for decoding."""
-    return frame.dts if frame.pts is None else frame.pts
+def has_times(container: "InputContainer") -> bool:
+    """Whether the file says when pictures are shown; AVI only has the order to decode them in."""
+    return container.format.name != "avi"
+
+
+def stamp_of(frame: "VideoFrame", container: "InputContainer") -> int | None:
+    """A frame's time stamp; where there is none, that of its decoding, which is as regular."""
+    return frame.pts if has_times(container) and frame.pts is not None else frame.dts
 
 
 def base_of(stream: "VideoStream") -> Fraction:

@@ -80,7 +80,7 @@ class Video:
 
     A frame's index is the number of pictures that the file stores before it, in order of
     presentation and from the first that can be decoded: the same whatever the range, and however
-    many pictures are damaged.
+    many pictures are damaged (not so in AVI, which stores no times of presentation).
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ class Video:
             if first is None:
                 raise PoseError(f"{self.path}: no frame can be read; is the file whole?")
             self._view = View.of(first, stream)
-            self._first = stamp_of(first) or 0
+            self._first = stamp_of(first, container) or 0
             self.info = VideoInfo(
                 *self._view.displayed,
                 fps=float(stream.average_rate or 0),
