@@ -23,6 +23,7 @@ RPN_STRIDES = (8, 16, 32, 64)
 ANCHOR_SIDES = (4.0, 6.0)  # in strides
 ANCHOR_RATIOS = (0.5, 1.0, 2.2)  # height over width
 BOX_STEP = (0.1, 0.1, 0.2, 0.2)  # standard deviations of the box head's deltas, as in Fast R-CNN
+FLOOR = -8.0  # of the prior's logits: surely nothing there, and no surer than that
 REGION = 28  # side of a keypoint region; its heatmaps have twice as many cells
 KEYPOINT_MARGIN = 1.2  # keypoints are sought a little outside the box
 JOINTS = 17
@@ -226,7 +227,7 @@ class CompactRCNN(nn.Module):
         """Keypoint logits (R, 17, 56 * 56 + 1) of regions (R, 4) of pictures `picture` (R,)."""
         rows = torch.cat([picture[:, None].to(regions), regions], 1)
         pooled = roi_align(maps.fine.float(), rows, REGION, 1 / 4, 2, aligned=True)
-        prior = roi_align(maps.prior.float(), rows, 2 * REGION, 1 / 4, 1, aligned=True)
+        prior = roi_align(maps.prior.float().clamp(min=FLOOR), rows, 2 * REGION, 1 / 4, 1, aligned=True)
         return self.keypoint_head(pooled, prior)
 
     def forward(self, pictures: Tensor, sizes: Tensor, limits: Limits) -> Found:

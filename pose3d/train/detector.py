@@ -20,11 +20,15 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from pose3d.detect import architectures
+from pose3d.detect.compact import Limits
 from pose3d.detect.detector import Detector, choose_device
 from pose3d.errors import PoseError
 from pose3d.evaluate.detector import DetectorScores, evaluate_detector
 from pose3d.train import losses, people
 from pose3d.train.schedule import choose_half, ema, follow, resume, save_state, schedule
+
+BROUGHT = ("body.", "pyramid.decoder.", "pyramid.prior.")  # what MoveNet's file holds
+OUTPUTS = ("objectness", "deltas", "score", "heatmap", "nowhere")
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,6 @@ def train(recipe: Recipe, log: Callable[[str], None] = print) -> DetectorScores 
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     device = _start_process(recipe.device, world)
     recipe.out.mkdir(parents=True, exist_ok=True)
-    share = recipe.batch // world
     started = time.monotonic()
 
     torch.manual_seed(recipe.seed)
@@ -95,6 +98,13 @@ def train(recipe: Recipe, log: Callable[[str], None] = print) -> DetectorScores 
     initialise(network, recipe.init)
     freeze(network, recipe.frozen_blocks)
     network.to(device).to(memory_format=torch.channels_last)
+    bank = people.load_bank(recipe.annotations, recipe.images, device, limit=recipe.limit)
+    sprites = None
+    if recipe.sprites:
+        sprites = people.load_bank(recipe.sprites, recipe.sprites.parent, device)
+    log(f"{len(bank)} pictures on {device} after {time.monotonic() - started:.0f} s")
+    if not _is_ours(recipe.init):
+        balance(network, draw(0, recipe, bank, sprites, device)[0].pictures)
     average = {k: v.detach().clone() for k, v in network.state_dict().items()}
     step_module: nn.Module = losses.TrainingStep(network)  # type: ignore[arg-type]
     if world > 1:
@@ -111,24 +121,15 @@ def train(recipe: Recipe, log: Callable[[str], None] = print) -> DetectorScores 
     if recipe.compile:
         _compile(network)
 
-    bank = people.load_bank(recipe.annotations, recipe.images, device, limit=recipe.limit)
-    sprites = None
-    if recipe.sprites:
-        sprites = people.load_bank(recipe.sprites, recipe.sprites.parent, device)
-    log(f"{len(bank)} pictures on {device} after {time.monotonic() - started:.0f} s")
     sums, since, counted = torch.zeros(5, device=device), time.monotonic(), 0
     for step in range(first, recipe.steps):
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate * group["share"] * schedule(step, recipe.steps, recipe.warmup)
-        chance = torch.Generator(device).manual_seed(recipe.seed * 1_000_003 + step)
-        rows = torch.randint(len(bank), (recipe.batch, 4), generator=chance, device=device)
-        u = torch.rand(recipe.batch, people.DRAWS + losses.DRAWS, generator=chance, device=device)
-        mine = slice(rank * share, (rank + 1) * share)
-        batch = people.draw_batch(bank, rows[mine], u[mine, : people.DRAWS], recipe.canvas, sprites)
+        batch, u = draw(step, recipe, bank, sprites, device, rank, world)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             parts = step_module(
                 batch.pictures.contiguous(memory_format=torch.channels_last),
-                batch.boxes, batch.keypoints, batch.ignore, u[mine, people.DRAWS :],
+                batch.boxes, batch.keypoints, batch.ignore, u,
             )  # fmt: skip
         optimizer.zero_grad(set_to_none=True)
         sum(parts).backward()  # type: ignore[union-attr]
@@ -156,6 +157,25 @@ def train(recipe: Recipe, log: Callable[[str], None] = print) -> DetectorScores 
     return scores
 
 
+def draw(
+    step: int,
+    recipe: Recipe,
+    bank: people.PictureBank,
+    sprites: people.PictureBank | None,
+    device: torch.device,
+    rank: int = 0,
+    world: int = 1,
+) -> tuple[people.Batch, Tensor]:
+    """A process's share of a step's pictures, and of the chance that the losses use."""
+    chance = torch.Generator(device).manual_seed(recipe.seed * 1_000_003 + step)
+    rows = torch.randint(len(bank), (recipe.batch, 4), generator=chance, device=device)
+    u = torch.rand(recipe.batch, people.DRAWS + losses.DRAWS, generator=chance, device=device)
+    share = recipe.batch // world
+    mine = slice(rank * share, (rank + 1) * share)
+    batch = people.draw_batch(bank, rows[mine], u[mine, : people.DRAWS], recipe.canvas, sprites)
+    return batch, u[mine, people.DRAWS :]
+
+
 def _compile(network: nn.Module) -> None:
     """Fuse what is many small kernels; a minute's wait for about twice the speed."""
     for part in (network.body, network.pyramid, network.keypoint_head):
@@ -177,14 +197,14 @@ def initialise(network: nn.Module, path: Path | None) -> None:
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             if isinstance(module, nn.ConvTranspose2d):
                 module.weight.data *= 2  # stride 2: every output sees a quarter of the kernel
-            if name.rsplit(".")[-1] in ("objectness", "deltas", "score", "heatmap", "nowhere"):
-                nn.init.normal_(module.weight, std=0.01)
+            if name.rsplit(".")[-1] in OUTPUTS:
+                nn.init.zeros_(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
     nn.init.constant_(network.rpn.objectness.bias, -4.0)  # type: ignore[union-attr, arg-type]
     if path is None:
         return
-    if path.suffix == ".npz":
+    if not _is_ours(path):
         with np.load(path, allow_pickle=False) as file:
             start = {_movenet_name(k): torch.from_numpy(file[k]).float() for k in file.files}
         start = {k: v for k, v in start.items() if not k.startswith("heads.")}  # unused ones
@@ -193,6 +213,40 @@ def initialise(network: nn.Module, path: Path | None) -> None:
     unknown = network.load_state_dict(start, strict=False).unexpected_keys
     if unknown:
         raise PoseError(f"{path} holds weights of another network: {', '.join(unknown[:3])} …")
+
+
+@torch.no_grad()
+def balance(network: nn.Module, pictures: Tensor) -> None:
+    """Scale every new layer to outputs of unit variance (Mishkin & Matas, ICLR 2016).
+
+    The body's maps are of any scale, and nothing here normalises them.
+    """
+    done: set[nn.Module] = set()
+
+    def scale(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        if layer not in done:
+            done.add(layer)
+            factor = 1 / output.std().clamp(min=1e-3)
+            layer.weight.mul_(factor)  # type: ignore[union-attr, operator]
+            output = output * factor
+        return output
+
+    hooks = [
+        module.register_forward_hook(scale)
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)
+        and not name.startswith(BROUGHT)
+        and name.rsplit(".")[-1] not in OUTPUTS
+    ]
+    size = torch.tensor([pictures.shape[-2:]] * len(pictures), device=pictures.device)
+    network(pictures, size, Limits(min_box_score=0, people=2))
+    for hook in hooks:
+        hook.remove()
+
+
+def _is_ours(path: Path | None) -> bool:
+    """Whether weights to start from are a whole detector's, not MoveNet's ``.npz`` or none."""
+    return path is not None and path.suffix != ".npz"
 
 
 def _movenet_name(name: str) -> str:
@@ -233,10 +287,9 @@ def _start_process(name: str, world: int) -> torch.device:
 
 def _parameters(network: nn.Module, known: bool) -> list[nn.Parameter]:
     """Those that MoveNet brings along, or all others."""
-    brought = ("body.", "pyramid.decoder.", "pyramid.prior.")
     return [
         p for name, p in network.named_parameters()
-        if p.requires_grad and name.startswith(brought) == known
+        if p.requires_grad and name.startswith(BROUGHT) == known
     ]  # fmt: skip
 
 

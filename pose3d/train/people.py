@@ -180,7 +180,7 @@ def draw_batch(
         return low + (high - low) * values.reshape(len(rows), *shape)
 
     # The canvas is one tile or four about a random point.
-    mosaic = uniform(0, 1) < 0.5
+    mosaic = uniform(0, 1) < 0.3
     split = torch.where(mosaic[:, None], uniform(0.3, 0.7, (2,)), 1.0) * canvas
     x, y = split.unbind(1)
     zero, end = torch.zeros_like(x), torch.full_like(x, canvas)
@@ -204,11 +204,11 @@ def draw_batch(
     box = torch.where(count[..., None] > 0, box, whole)
     extent = (box[..., 2:] - box[..., :2]).amax(-1).clamp(min=8)
     room = (tiles[..., 2:] - tiles[..., :2]).amin(-1).clamp(min=32)
-    wanted = (uniform(math.log(0.25), math.log(1.15), (4,))).exp() * room
+    wanted = (uniform(math.log(0.4), math.log(1.15), (4,))).exp() * room
     scale = (wanted / extent).clamp(0.25, 3.2)
     normal = (-2 * uniform(1e-6, 1, (4,)).log()).sqrt() * (uniform(0, math.tau, (4,))).cos()
     any_angle = uniform(-math.pi, math.pi, (4,))
-    angle = torch.where(uniform(0, 1, (4,)) < 0.12, any_angle, normal * 0.22)
+    angle = torch.where(uniform(0, 1, (4,)) < 0.06, any_angle, normal * 0.17)
     flip = uniform(0, 1, (4,)) < 0.5
     stretch = uniform(-0.12, 0.12, (4,)).exp()
     cos, sin = angle.cos() * scale, angle.sin() * scale
