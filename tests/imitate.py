@@ -70,14 +70,14 @@ def slow(chance: np.random.Generator, shape: tuple[int, ...], half: float) -> ND
     return np.apply_along_axis(np.convolve, 0, white, window, "valid")
 
 
-def detected(scene: Scene, seed: int = 0, level: float = 0.25) -> Keypoints2D:
+def detected(scene: Scene, seed: int = 0, level: float = 0.2) -> Keypoints2D:
     """Keypoints with errors of `level` tolerances of COCO, and scores that know it."""
     chance = np.random.default_rng(seed)
     pixels = scene.pixels
     extent = np.ptp(pixels, axis=1)
     size = np.sqrt(0.7 * extent.prod(1)).clip(0.2 * extent.max(1))
     ratio = level * np.exp(0.5 * slow(chance, (len(pixels), 17), 6))
-    error = 0.7 * chance.normal(size=pixels.shape) + 0.7 * slow(chance, pixels.shape, 8)
+    error = 0.35 * chance.normal(size=pixels.shape) + 0.9 * slow(chance, pixels.shape, 8)
     found = pixels + error * (ratio * size[:, None] * 2 * COCO_SIGMAS)[..., None]
     score = (1 - np.exp(-0.5 * (1.177 / ratio) ** 2)).clip(0.05, 0.97)
     margin = 0.08 * extent

@@ -134,7 +134,7 @@ def _piece(joints: Array, rays: Array, scores: Array, times: Array) -> tuple[Arr
             np.einsum("tj,tjci,tjc->ti", weight, conditions, wanted, optimize=True),
         )
         path = smooth_vectors(
-            evidence.information, evidence.target, times, _acceleration(path)
+            evidence.information, evidence.target, times, acceleration_along(path)
         )
         depth = np.maximum(path[:, 2], NEAREST)
         error = np.einsum("tjci,ti->tjc", conditions, path) - wanted
@@ -142,7 +142,7 @@ def _piece(joints: Array, rays: Array, scores: Array, times: Array) -> tuple[Arr
     return _before_the_camera(path, times), evidence
 
 
-def _acceleration(path: Array) -> Array:
+def acceleration_along(path: Array) -> Array:
     """Inverse covariance (3, 3) of the hip's acceleration for someone seen along `path`."""
     ray = np.median(path, 0)
     ray = ray / max(float(np.linalg.norm(ray)), 1e-9)

@@ -1,0 +1,210 @@
+"""Feet that stay where they stand.
+
+First the path of the hip is found again, now also bound by the feet that stand: each stance has
+one place, unknown across the floor, at the height of what it stands on. What is left is taken up
+by the legs: hip and bone lengths stay, the knee keeps the plane in which it bends (two-bone inverse
+kinematics), and before and after a stance the change fades.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pose3d.skeleton import H36M
+from pose3d.smooth import RATE, acceleration_band, durations, smooth
+from pose3d.world.contact import Stance
+from pose3d.world.path import Evidence
+
+FOOT_ERROR = 0.04  # metres that a lifter errs between hip and ankle
+HEIGHT_ERROR = 0.02
+FADE = 0.2  # seconds
+STRETCH = 0.999  # of its length that a leg reaches
+STRAIGHT = 0.15  # times the hips' width: how much the knee is drawn forward, for nearly straight legs
+REACHES = 5
+PULL = 0.01**-2  # precision of the shift that brings feet within reach, 1 / m^2
+LEGS = (
+    tuple(H36M.index(f"L{joint}") for joint in ("Hip", "Knee", "Ankle")),
+    tuple(H36M.index(f"R{joint}") for joint in ("Hip", "Knee", "Ankle")),
+)
+
+Array = NDArray[np.float64]
+
+
+def planted_path(
+    evidence: Evidence,
+    ankles: Array,
+    times: Array,
+    stances: list[Stance],
+    heights: Array,
+    acceleration: Array,
+) -> tuple[Array, Array]:
+    """The hip's path (T, 3) and the places (S, 3) of the stances, world frame, metres.
+
+    Parameters
+    ----------
+    evidence
+        Of every frame about the hip, in the world frame (y up).
+    ankles
+        (T, 2, 3), left and right, relative to the hip.
+    times
+        (T,) seconds, without gaps in what is known.
+    stances
+        Of this person; their rows refer to `times`.
+    heights
+        (S,) metres that the ankle is high in each.
+    acceleration
+        (3, 3), the inverse covariance of the hip's.
+    """
+    from scipy.sparse import coo_array, csc_array, diags_array
+    from scipy.sparse.linalg import splu
+
+    count, standing = len(times), len(stances)
+    share = durations(times) * RATE
+    size = 3 * (count + standing)
+    moving = acceleration_band(times) if count > 2 else np.zeros((3, count))
+    smoothness = diags_array(
+        [moving[2], moving[1, 1:], moving[1, 1:], moving[0, 2:], moving[0, 2:]],
+        offsets=[0, 1, -1, 2, -2],
+        shape=(count, count),
+    ).tocoo()
+    rows: list[Array] = []
+    columns: list[Array] = []
+    values: list[Array] = []
+
+    def put(row: Array, column: Array, value: Array) -> None:
+        rows.append(row)
+        columns.append(column)
+        values.append(value)
+
+    block = np.arange(count)[:, None, None] * 3
+    axes = np.arange(3)
+    target = np.zeros(size)
+    target[: 3 * count] = (share[:, None] * evidence.target).ravel()
+    weighted = share[:, None, None] * evidence.information
+    put(
+        np.broadcast_to(block + axes[:, None], weighted.shape).ravel(),
+        np.broadcast_to(block + axes, weighted.shape).ravel(),
+        weighted.ravel(),
+    )
+    for a in range(3):
+        for b in range(3):
+            row, column = smoothness.coords
+            put(row * 3 + a, column * 3 + b, smoothness.data * acceleration[a, b])
+    for n, (stance, height) in enumerate(zip(stances, heights, strict=True)):
+        at = np.arange(stance.rows.start, stance.rows.stop)
+        weight = share[at] / FOOT_ERROR**2
+        offset = ankles[at, stance.side]
+        for axis in range(3):
+            here, place = at * 3 + axis, np.full(len(at), 3 * (count + n) + axis)
+            put(here, here, weight)
+            put(here, place, -weight)
+            put(place, here, -weight)
+            put(place, place, weight)
+            target[here] -= weight * offset[:, axis]
+            target[place[0]] += float(weight @ offset[:, axis])
+        place = np.array([3 * (count + n) + 1])
+        strength = len(at) / HEIGHT_ERROR**2
+        put(place, place, np.array([strength]))
+        target[place[0]] += strength * height
+    put(np.arange(size), np.arange(size), np.full(size, 1e-9))
+    matrix = coo_array(
+        (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), (size, size)
+    )
+    solved = splu(csc_array(matrix), permc_spec="MMD_AT_PLUS_A").solve(target).reshape(-1, 3)
+    return solved[:count], solved[count:]
+
+
+def with_feet_at(
+    joints: Array, times: Array, stances: list[Stance], places: Array, lowest: Array
+) -> Array:
+    """Joints (T, 17, 3) whose standing feet are at their places; world frame, y up.
+
+    Parameters
+    ----------
+    joints
+        (T, 17, 3) world frame, metres.
+    times
+        (T,) seconds.
+    stances, places
+        Each with the place (3,) of its ankle.
+    lowest
+        (T,) height below which no ankle may be.
+    """
+    wanted = np.zeros((2, len(times), 3))
+    firm = np.zeros((2, len(times)), bool)
+    for side, leg in enumerate(LEGS):
+        change = np.zeros((len(times), 3))
+        sure = np.zeros(len(times))
+        for stance, place in zip(stances, places, strict=True):
+            if stance.side != side:
+                continue
+            near = slice(
+                *np.searchsorted(
+                    times, [times[stance.rows.start] - FADE, times[stance.rows.stop - 1] + FADE]
+                )
+            )
+            start, stop = stance.rows.start - near.start, stance.rows.stop - near.start
+            away = place - joints[near, leg[2]]
+            # Beyond the stance, its first and last change fades.
+            away[:start], away[stop:] = away[start], away[stop - 1]
+            outside = np.maximum(
+                times[stance.rows.start] - times[near], times[near] - times[stance.rows.stop - 1]
+            )
+            share = 0.5 + 0.5 * np.cos(np.pi * np.clip(outside / FADE, 0, 1))
+            share[start:stop] = 1
+            # Where two stances of a foot are close, the nearer one counts.
+            stronger = share > sure[near]
+            change[near][stronger] = (share[:, None] * away)[stronger]
+            sure[near] = np.maximum(sure[near], share)
+        wanted[side] = joints[:, leg[2]] + change
+        wanted[side][:, 1] = np.maximum(wanted[side][:, 1], lowest)
+        firm[side] = sure == 1
+    result = joints + _lowered(joints, wanted, firm, times)[:, None]
+    forward = np.cross(result[:, LEGS[0][0]] - result[:, LEGS[1][0]], [0.0, 1.0, 0.0])
+    for side, leg in enumerate(LEGS):
+        result[:, leg[1]], result[:, leg[2]] = bent(result[:, leg], wanted[side], forward)
+    return result
+
+
+def _lowered(joints: Array, wanted: Array, firm: NDArray[np.bool_], times: Array) -> Array:
+    """How far (T, 3) the whole body moves so that standing feet (2, T, 3) are within reach."""
+    shift = np.zeros((len(times), 3))
+    for _ in range(REACHES):
+        lacking = np.zeros((len(times), 3))
+        for side, leg in enumerate(LEGS):
+            hip, knee, ankle = (joints[:, joint] for joint in leg)
+            length = np.linalg.norm(knee - hip, axis=1) + np.linalg.norm(ankle - knee, axis=1)
+            reach = wanted[side] - hip - shift
+            distance = np.linalg.norm(reach, axis=1)
+            excess = np.where(firm[side], distance - STRETCH * length, 0).clip(0)
+            pull = reach * (excess / np.maximum(distance, 1e-9))[:, None]
+            stronger = np.linalg.norm(pull, axis=1) > np.linalg.norm(lacking, axis=1)
+            lacking[stronger] = pull[stronger]
+        if not lacking.any():
+            break
+        precision = np.where(firm.any(0) | (lacking != 0).any(1), PULL, PULL / 20)
+        shift += smooth(1.2 * lacking, precision, times, 6.0)
+    return shift
+
+
+def bent(leg: Array, ankle: Array, forward: Array) -> tuple[Array, Array]:
+    """Knee and ankle (T, 3) of legs (T, 3, 3) of hip, knee and ankle that reach for `ankle`.
+
+    A leg that is too short reaches as far as it can; one that was straight bends `forward` (T, 3).
+    """
+    hip, knee = leg[:, 0], leg[:, 1]
+    thigh = np.linalg.norm(knee - hip, axis=1)
+    shank = np.linalg.norm(leg[:, 2] - knee, axis=1)
+    reach = ankle - hip
+    distance = np.linalg.norm(reach, axis=1)
+    allowed = np.clip(distance, np.abs(thigh - shank) + 1e-4, STRETCH * (thigh + shank))
+    direction = reach / np.maximum(distance, 1e-9)[:, None]
+    # The knee bends where it bent: away from the line from hip to ankle.
+    aside = knee - hip + STRAIGHT * forward
+    aside = aside - (aside * direction).sum(1, keepdims=True) * direction
+    length = np.linalg.norm(aside, axis=1, keepdims=True)
+    aside = aside / np.maximum(length, 1e-9)
+    cosine = (thigh**2 + allowed**2 - shank**2) / np.maximum(2 * thigh * allowed, 1e-9)
+    cosine = np.clip(cosine, -1, 1)
+    along, across = thigh * cosine, thigh * np.sqrt(1 - cosine**2)
+    bend = hip + along[:, None] * direction + across[:, None] * aside
+    return bend, hip + allowed[:, None] * direction

@@ -1,0 +1,311 @@
+"""From the camera to the world: up, floor, standing feet, for everyone at once."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pose3d.body import bone_lengths, stature
+from pose3d.errors import UsageError
+from pose3d.sequence import Person, Pose3D
+from pose3d.world.contact import ANKLES, Stance, lasting, standing, stances
+from pose3d.world.feet import planted_path, with_feet_at
+from pose3d.world.ground import (
+    SUPPORT_ERROR,
+    Support,
+    level_up,
+    nearest,
+    places_of,
+    posture_up,
+    supports,
+    unit,
+)
+from pose3d.world.path import Evidence, acceleration_along, pieces, root_path
+
+# The ankle joint of somebody in shoes is so much of their height above the ground: 0.039 barefoot
+# (Drillis and Contini, 1966), and the sole of a shoe.
+SOLE = 0.045
+HEIGHT_ERROR = 0.06  # of people's heights, as a share, where they are not given
+SAME_FLOOR = 0.15  # share up to which a floor that is off is taken for a size that is off
+MIN_CAMERA_HEIGHT = 0.6  # metres above the floor, from where the floor tells sizes
+DEEPEST = 0.005  # metres below the floor that a sole may be
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Body:
+    """One person on the way to the world; arrays as in :class:`Pose3D`, camera frame, float64."""
+
+    joints: Array
+    root: Array
+    evidence: Evidence
+    rays: Array
+    scores: Array
+    times: Array
+    sole: float
+
+    @property
+    def ankles(self) -> Array:
+        """(T, 2, 3) left and right, camera frame."""
+        return self.root[:, None] + self.joints[:, ANKLES]
+
+    def scaled(self, factor: float) -> "Body":
+        """The same person in another size: nothing changes in the picture."""
+        evidence = Evidence(self.evidence.information / factor**2, self.evidence.target / factor)
+        return replace(
+            self,
+            joints=self.joints * factor,
+            root=self.root * factor,
+            evidence=evidence,
+            sole=self.sole * factor,
+        )
+
+
+def to_world(
+    people: tuple[Person, ...],
+    rays: list[NDArray[np.floating]],
+    *,
+    camera_up: str | Array = "auto",
+    still_camera: bool = True,
+    lock_feet: bool = True,
+    known_heights: tuple[int, ...] = (),
+) -> tuple[tuple[Person, ...], dict[str, Any]]:
+    """Put everyone on a floor.
+
+    Parameters
+    ----------
+    people
+        Lifted; those without a pose are passed on.
+    rays
+        Per person (T, 17, 2), the keypoints on the plane z = 1, without lens distortion.
+    camera_up
+        ``auto`` from what the video shows, ``image`` for the picture's own, or (3,) in the camera
+        frame.
+    still_camera
+        False if the camera moves: nothing then tells where feet stand, and the world is the
+        picture's.
+    lock_feet
+        Keep standing feet where they stand.
+    known_heights
+        Ids of people whose height was given: their size is not changed.
+
+    Returns
+    -------
+    people
+        With `root`, `world` and (for a still camera) `contact`; `joints` where feet were locked.
+    facts
+        JSON-able: ``rotation`` and ``translation`` (world = R camera + t), ``supports`` with height
+        above the floor and seconds, the floor first, ``sizes`` that the floor changed, by id.
+    """
+    lifted = [n for n, person in enumerate(people) if person.pose is not None]
+    bodies = [_body(people[n], rays[n]) for n in lifted]
+    up = _up(bodies, camera_up, still_camera)
+    contacts = [_contact(body, up, still_camera) for body in bodies]
+    steps = _stances(bodies, contacts)
+
+    sizes = _sizes(bodies, steps, up, [people[n].id in known_heights for n in lifted])
+    bodies = [body.scaled(size) for body, size in zip(bodies, sizes, strict=True)]
+    steps = _stances(bodies, contacts)
+    heights = np.array([step.place @ up - bodies[step.person].sole for step in steps])
+    seconds = np.array([step.seconds for step in steps])
+    found = supports(heights, seconds) if steps else []
+    floor = found[0].height if found else _lowest(bodies, up)
+
+    rotation = rotation_to_world(up)
+    first = next((root for body in bodies for root in body.root if np.isfinite(root[0])), None)
+    translation = -rotation @ (np.zeros(3) if first is None else first)
+    translation[1] = -floor
+    belongs = nearest(heights, found)
+    result = list(people)
+    for i, n in enumerate(lifted):
+        own = [(s, found[b]) for s, b in zip(steps, belongs, strict=True) if s.person == i and b >= 0]
+        own = [(s, Support(support.height - floor, support.seconds)) for s, support in own]
+        pose = _placed(bodies[i], own, rotation, translation, lock_feet and still_camera)
+        if not still_camera:
+            pose = replace(pose, contact=None)
+        result[n] = replace(people[n], pose=pose)
+    facts = {
+        "rotation": rotation.tolist(),
+        "translation": translation.tolist(),
+        "supports": [
+            {"height": round(s.height - floor, 4), "seconds": round(s.seconds, 2)} for s in found
+        ],
+        "sizes": {str(people[n].id): round(s, 4) for n, s in zip(lifted, sizes, strict=True)},
+    }
+    return tuple(result), facts
+
+
+def rotation_to_world(up: Array) -> Array:
+    """Rotation (3, 3) from the camera frame to one with y up in which the camera looks along -z."""
+    away = np.array([0.0, 0.0, 1.0]) - up[2] * up
+    if np.linalg.norm(away) < 0.05:  # looking straight down or up: the picture's top is ahead
+        away = np.array([0.0, -1.0, 0.0]) - -up[1] * up
+    back = -unit(away)
+    return np.stack([np.cross(up, back), up, back])
+
+
+def parse_up(text: str) -> str | Array:
+    """What ``--camera-up`` says: ``auto``, ``image`` or three numbers.
+
+    Raises
+    ------
+    UsageError
+        If it is none of these.
+    """
+    if text in ("auto", "image"):
+        return text
+    try:
+        vector = np.array([float(number) for number in text.split(",")])
+    except ValueError:
+        vector = np.zeros(0)
+    if vector.shape != (3,) or not np.isfinite(vector).all() or not vector.any():
+        raise UsageError(
+            f"up in the camera frame (x right, y down, z forward) is auto, image or X,Y,Z such as "
+            f"0,-1,0, not {text!r}"
+        )
+    return unit(vector)
+
+
+def _body(person: Person, rays: NDArray[np.floating]) -> Body:
+    assert person.pose is not None
+    joints = np.asarray(person.pose.joints, float)
+    rays, times = np.asarray(rays, float), np.asarray(person.keypoints.time, float)
+    scores = np.asarray(person.keypoints.score, float)
+    root, evidence = root_path(joints, rays, scores, times)
+    tall = stature(bone_lengths(joints))
+    return Body(joints, root, evidence, rays, scores, times, SOLE * tall if tall > 0 else 0.0)
+
+
+def _up(bodies: list[Body], camera_up: str | Array, still: bool) -> Array:
+    if not isinstance(camera_up, str):
+        return unit(np.asarray(camera_up, float))
+    poses = []
+    for body in bodies:
+        known = np.isfinite(body.root[:, 0])
+        poses.append(body.joints[known])
+    prior, error = posture_up(poses)
+    if camera_up == "image":
+        return np.array([0.0, -1.0, 0.0])
+    if not still:
+        return prior
+    steps = _stances(bodies, [_contact(body, prior, still) for body in bodies])
+    return level_up(*places_of(steps, len(bodies)), prior, error)
+
+
+def _contact(body: Body, up: Array, still: bool) -> NDArray[np.bool_]:
+    if not still:
+        return np.zeros((len(body.times), 2), bool)
+    contact = standing(body.joints, body.root, body.rays, body.scores, body.times, up)
+    return lasting(contact, body.times)
+
+
+def _stances(bodies: list[Body], contacts: list[NDArray[np.bool_]]) -> list[Stance]:
+    return [
+        stance
+        for n, (body, contact) in enumerate(zip(bodies, contacts, strict=True))
+        for stance in stances(contact, body.ankles, body.times, n)
+    ]
+
+
+def _sizes(
+    bodies: list[Body], steps: list[Stance], up: Array, known: list[bool]
+) -> NDArray[np.float64]:
+    """Factors (P,) of sizes for which everyone stands on one floor, as far as they are credible.
+
+    A person's unknown size moves their floor towards the camera or away from it.
+    """
+    depths = np.full(len(bodies), np.nan)
+    weights = np.zeros(len(bodies))
+    for n, body in enumerate(bodies):
+        own = [step for step in steps if step.person == n]
+        if own:
+            heights = np.array([step.place @ up - body.sole for step in own])
+            found = supports(heights, np.array([step.seconds for step in own]))
+            if found and -found[0].height > MIN_CAMERA_HEIGHT:
+                depths[n], weights[n] = -found[0].height, found[0].seconds
+    factors = np.ones(len(bodies))
+    sure = np.array(known, bool) & np.isfinite(depths)
+    chosen = sure if sure.any() else np.isfinite(depths)
+    if chosen.sum() + (~sure & np.isfinite(depths)).sum() < 2 or not chosen.any():
+        return factors
+    common = float(np.exp(np.average(np.log(depths[chosen]), weights=weights[chosen] + 1e-6)))
+    for n, depth in enumerate(depths):
+        ratio = np.log(common / depth) if np.isfinite(depth) else 0.0
+        if not known[n] and abs(ratio) < SAME_FLOOR:
+            trust = HEIGHT_ERROR**2 / (HEIGHT_ERROR**2 + (SUPPORT_ERROR / common) ** 2)
+            factors[n] = np.exp(trust * ratio)
+    return factors
+
+
+def _lowest(bodies: list[Body], up: Array) -> float:
+    """Height along up of the lowest soles, where nobody is seen standing."""
+    heights = [(body.ankles @ up).min(1) - body.sole for body in bodies]
+    every = np.concatenate(heights) if heights else np.zeros(0)
+    every = every[np.isfinite(every)]
+    return float(np.quantile(every, 0.05)) if len(every) else 0.0
+
+
+def _placed(
+    body: Body,
+    steps: list[tuple[Stance, Support]],
+    rotation: Array,
+    translation: Array,
+    lock: bool,
+) -> Pose3D:
+    """A person in the world; heights of the supports are above the floor."""
+    joints = body.joints @ rotation.T
+    root = body.root @ rotation.T + translation
+    evidence = body.evidence.turned(rotation, translation)
+    contact = np.zeros((len(body.times), 2), bool)
+    for step, _ in steps:
+        contact[step.rows, step.side] = True
+    if lock:
+        for rows in pieces(np.isfinite(root[:, 0])):
+            inside = [pair for pair in steps if rows.start <= pair[0].rows.start < rows.stop]
+            _lock(joints, root, rows, evidence, body, inside, translation)
+    world = joints + root[:, None]
+    camera = (world - translation) @ rotation
+    hip = camera[:, 0]
+    return Pose3D(
+        (camera - hip[:, None]).astype(np.float32),
+        hip.astype(np.float32),
+        world.astype(np.float32),
+        contact,
+    )
+
+
+def _lock(
+    joints: Array,
+    root: Array,
+    rows: slice,
+    evidence: Evidence,
+    body: Body,
+    steps: list[tuple[Stance, Support]],
+    eye: Array,
+) -> None:
+    """Keep standing feet where they stand, in place, in a stretch of known rows seen from `eye`."""
+    times = body.times[rows]
+    moved = [
+        replace(step, rows=slice(step.rows.start - rows.start, step.rows.stop - rows.start))
+        for step, _ in steps
+    ]
+    heights = np.array([support.height + body.sole for _, support in steps])
+    places = np.zeros((0, 3))
+    path = root[rows]
+    if steps:
+        path, places = planted_path(
+            evidence[rows],
+            joints[rows][:, ANKLES],
+            times,
+            moved,
+            heights,
+            acceleration_along(path - eye),
+        )
+        places[:, 1] = heights
+    world = joints[rows] + path[:, None]
+    lowest = np.full(len(times), body.sole - DEEPEST)
+    world = with_feet_at(world, times, moved, places, lowest)
+    root[rows] = world[:, 0]
+    joints[rows] = world - world[:, :1]
