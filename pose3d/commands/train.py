@@ -15,6 +15,10 @@ FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 def schedule(function: Any) -> Any:
     """Options of both trainings; what is not given is as in the recipe."""
     for option in (
+        click.option(
+            "--precision", type=click.Choice(["auto", "fp32", "bf16"]),
+            help="auto is bf16 on a GPU, fp32 on a CPU.",
+        ),
         click.option("--seed", type=int, metavar="N", help="Of all chance."),
         click.option(
             "--minutes", "stop_after", type=click.FloatRange(0, min_open=True), metavar="M",
@@ -23,6 +27,7 @@ def schedule(function: Any) -> Any:
         click.option(
             "--rate", type=click.FloatRange(0, min_open=True), metavar="R", help="Learning rate.",
         ),
+        click.option("--warmup", type=click.IntRange(1), metavar="N", help="Steps to full rate."),
         click.option("--batch", type=click.IntRange(1), metavar="N", help="Examples a step."),
         click.option("--steps", type=click.IntRange(1), metavar="N", help="Length of schedule."),
         click.option(
@@ -47,6 +52,16 @@ def train() -> None:
 @click.option("--sprites", type=FILE, help="COCO file of cut-out people to lay over the pictures.")
 @click.option("--init", type=FILE, help="Weights to begin with.")
 @click.option("--canvas", type=click.IntRange(64), metavar="PX", help="Side of training pictures.")
+@click.option(
+    "--short-side", type=click.IntRange(64), metavar="PX", help="Of its input once it is trained."
+)
+@click.option(
+    "--body-rate", type=click.FloatRange(0), metavar="R", help="Share of the rate for the body."
+)
+@click.option(
+    "--frozen-blocks", type=click.IntRange(0, 17), metavar="N",
+    help="First blocks of the body that stay as they are.",
+)  # fmt: skip
 @click.option("--compile", is_flag=True, default=None, help="Compile the network: faster on GPUs.")
 @schedule
 @options("device", *COMMON)
@@ -66,6 +81,8 @@ def detector(console: Console, **chosen: Any) -> None:
     "--archive", "archives", type=FILE, required=True, multiple=True, metavar="FILE.npz",
     help="Motion capture to train on; may be given several times.",
 )  # fmt: skip
+@click.option("--channels", type=click.IntRange(1), metavar="N", help="Of every layer.")
+@click.option("--outputs", type=click.IntRange(1), metavar="N", help="Frames lifted a sequence.")
 @click.option("--held-out", type=FILE, metavar="FILE.npz", help="The same, to judge on.")
 @schedule
 @options("device", *COMMON)

@@ -2,7 +2,7 @@
 
 Right means: within COCO's tolerance at a keypoint similarity of 0.5, the keypoint's own term of
 OKS. Slope and intercept of every keypoint are fitted on half of a validation split (Platt, 1999)
-and judged on the other half.
+and judged on the other half; the plot of said against found goes into the model card.
 """
 
 from collections.abc import Callable
@@ -41,6 +41,40 @@ class Reliability:
     found: NDArray[np.float64]
     count: NDArray[np.int64]
     error: float
+
+
+def calibrate(
+    detector: Detector,
+    annotations: Path,
+    images: Path,
+    progress: Callable[[int], None] = lambda _: None,
+) -> tuple[NDArray[np.float32], Reliability]:
+    """Slope and intercept (17, 2) of every keypoint, and how honest they are.
+
+    Fitted on every second labelled person, judged on the others.
+    """
+    score, right = collect(detector, annotations, images, progress)
+    slope = fit(score[::2], right[::2])
+    raw = logit(np.clip(score[1::2], CLIP, 1 - CLIP))
+    return slope, reliability(expit(raw * slope[:, 0] + slope[:, 1]), right[1::2])
+
+
+def plot(result: Reliability, path: Path) -> None:
+    """Draw said against found, with how many keypoints there are of each."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 4.4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="0.7", linewidth=1)
+    axes.plot(result.said, result.found, "o-", color="tab:blue")
+    axes.bar(
+        np.arange(10) / 10 + 0.05, result.count / result.count.sum(), 0.09, color="0.85", zorder=0
+    )
+    axes.set(
+        xlim=(0, 1), ylim=(0, 1), xlabel="score (bars: share of keypoints)",
+        ylabel="share that is right", title=f"expected calibration error {result.error:.3f}",
+    )  # fmt: skip
+    figure.savefig(path, dpi=110)
 
 
 def collect(

@@ -9,12 +9,13 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -25,7 +26,8 @@ from pose3d.detect.detector import Detector, choose_device
 from pose3d.errors import PoseError
 from pose3d.evaluate.detector import DetectorScores, evaluate_detector
 from pose3d.train import losses, people
-from pose3d.train.schedule import choose_half, ema, follow, resume, save_state, schedule
+from pose3d.train.calibrate import calibrate, plot
+from pose3d.train.schedule import choose_half, described, ema, follow, resume, save_state, schedule
 
 BROUGHT = ("body.", "pyramid.decoder.", "pyramid.prior.")  # what MoveNet's file holds
 OUTPUTS = ("objectness", "deltas", "score", "heatmap", "nowhere")
@@ -51,6 +53,8 @@ class Recipe:
         Length of the schedule, and pictures a step over all processes.
     canvas
         Side of the pictures made, pixels.
+    short_side
+        Of the network's input once it is trained.
     rate, body_rate
         Peak learning rate, and the share of it that the body, its decoder and its heatmaps get.
     frozen_blocks
@@ -72,6 +76,7 @@ class Recipe:
     steps: int = 10_000
     batch: int = 128
     canvas: int = 384
+    short_side: int = 384
     rate: float = 1e-3
     body_rate: float = 0.5
     warmup: int = 300
@@ -311,22 +316,33 @@ def _line(step: int, recipe: Recipe, parts: Tensor, counted: int, seconds: float
 def _finish(
     recipe: Recipe, average: dict[str, Tensor], device: torch.device, log: Callable[[str], None]
 ) -> DetectorScores | None:
-    """Write the averaged weights, and judge them."""
+    """Write the averaged weights, and where there is something to judge by, calibrate and score."""
     calibration = np.tile(np.array([1, 0], np.float32), (17, 1))
+    weights = {k: v.half().cpu().contiguous() for k, v in average.items()}
+    _save(weights, calibration, recipe)
+    if recipe.val_annotations is None or recipe.val_images is None:
+        return None
+    network = architectures.build("compact")
+    network.load_state_dict({k: v.float() for k, v in weights.items()})
+    options = {"short_side": recipe.short_side, "device": str(device), "precision": "fp32"}
+    judged = recipe.val_annotations, recipe.val_images
+    plain = Detector(network, calibration, min_score=0.01, **options)  # type: ignore[arg-type]
+    calibration, honest = calibrate(plain, *judged)
+    _save(weights, calibration, recipe)
+    plot(honest, recipe.out / "reliability.png")
+    log(f"keypoint scores: expected calibration error {honest.error:.4f}")
+    detector = Detector(network, calibration, min_score=0.01, **options)  # type: ignore[arg-type]
+    scores = evaluate_detector(*judged, detector)
+    log(f"OKS-AP {scores.ap:.4f} on {scores.images} pictures: {scores}")
+    return scores
+
+
+def _save(weights: dict[str, Tensor], calibration: NDArray[np.float32], recipe: Recipe) -> None:
     metadata = {
         "architecture": "compact",
         "config": "{}",
         "calibration": json.dumps(calibration.tolist()),
-        "short_side": "384",
-        "recipe": json.dumps({k: str(v) for k, v in asdict(recipe).items()}),
+        "short_side": str(recipe.short_side),
+        "recipe": described(recipe),
     }
-    path = recipe.out / "compact.safetensors"
-    save_file({k: v.half().cpu().contiguous() for k, v in average.items()}, path, metadata)
-    if recipe.val_annotations is None or recipe.val_images is None:
-        return None
-    network = architectures.build("compact")
-    network.load_state_dict({k: v.half().float() for k, v in average.items()})
-    detector = Detector(network, calibration, device=str(device), precision="fp32", min_score=0.01)
-    scores = evaluate_detector(recipe.val_annotations, recipe.val_images, detector)
-    log(f"OKS-AP {scores.ap:.4f} on {scores.images} pictures: {scores}")
-    return scores
+    save_file(weights, recipe.out / "compact.safetensors", metadata)

@@ -7,7 +7,7 @@ in whole batches; all chance comes from the seed and the step, so a resumed run 
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from pose3d.lift.lifter import Lifter
 from pose3d.lift.network import TemporalModel
 from pose3d.train import cameras, motion
 from pose3d.train.noise import Noise, shake
-from pose3d.train.schedule import choose_half, ema, follow, resume, save_state, schedule
+from pose3d.train.schedule import choose_half, described, ema, follow, resume, save_state, schedule
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def train(recipe: Recipe, log: Callable[[str], None] = print) -> None:
         "config": json.dumps(
             {**config, "normalisation": "person", "rate": motion.FRAMES_PER_SECOND}
         ),
-        "recipe": json.dumps({k: str(v) for k, v in asdict(recipe).items()}),
+        "recipe": described(recipe),
     }
     save_file(weights, recipe.out / "temporal.safetensors", metadata)
     if recipe.held_out:

@@ -1,7 +1,10 @@
 """How a run goes, whatever is trained: learning rate, precision, averaged weights, resuming."""
 
+import json
+from dataclasses import asdict
 from math import cos, pi
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +32,17 @@ def follow(average: dict[str, Tensor], current: dict[str, Tensor], decay: float)
 def choose_half(precision: str, device: torch.device) -> bool:
     """Whether to train in bf16; ``auto`` does on a GPU."""
     return device.type == "cuda" if precision == "auto" else precision == "bf16"
+
+
+def described(recipe: Any) -> str:
+    """A recipe as JSON for a checkpoint's metadata; files by their names alone."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Path):
+            return value.name
+        return [plain(v) for v in value] if isinstance(value, tuple) else str(value)
+
+    return json.dumps({name: plain(value) for name, value in asdict(recipe).items()})
 
 
 def save_state(
