@@ -45,9 +45,7 @@ def smooth(values: Array, precision: Array, times: Array, acceleration: float) -
     return np.stack(columns, 1)
 
 
-def smooth_vectors(
-    information: Array, target: Array, times: Array, acceleration: Array
-) -> Array:
+def smooth_vectors(information: Array, target: Array, times: Array, acceleration: Array) -> Array:
     """The likeliest path (T, D) of a vector whose components were measured together.
 
     Parameters

@@ -83,9 +83,7 @@ def detected(scene: Scene, seed: int = 0, level: float = 0.2) -> Keypoints2D:
     margin = 0.08 * extent
     box = np.concatenate([found.min(1) - margin, found.max(1) + margin], 1)
     frame = np.arange(len(pixels))
-    return Keypoints2D(
-        frame, scene.times, *(a.astype(np.float32) for a in (box, found, score))
-    )
+    return Keypoints2D(frame, scene.times, *(a.astype(np.float32) for a in (box, found, score)))
 
 
 def lifted(

@@ -18,7 +18,9 @@ FOOT_ERROR = 0.04  # metres that a lifter errs between hip and ankle
 HEIGHT_ERROR = 0.02
 FADE = 0.2  # seconds
 STRETCH = 0.999  # of its length that a leg reaches
-STRAIGHT = 0.15  # times the hips' width: how much the knee is drawn forward, for nearly straight legs
+STRAIGHT = (
+    0.15  # times the hips' width: how much the knee is drawn forward, for nearly straight legs
+)
 REACHES = 5
 PULL = 0.01**-2  # precision of the shift that brings feet within reach, 1 / m^2
 LEGS = (
@@ -198,9 +200,14 @@ def bent(leg: Array, ankle: Array, forward: Array) -> tuple[Array, Array]:
     distance = np.linalg.norm(reach, axis=1)
     allowed = np.clip(distance, np.abs(thigh - shank) + 1e-4, STRETCH * (thigh + shank))
     direction = reach / np.maximum(distance, 1e-9)[:, None]
-    # The knee bends where it bent: away from the line from hip to ankle.
+    # The knee bends where it bent, seen from the line from hip to ankle, and turns with that line.
+    before = leg[:, 2] - hip
+    before = before / np.maximum(np.linalg.norm(before, axis=1, keepdims=True), 1e-9)
     aside = knee - hip + STRAIGHT * forward
-    aside = aside - (aside * direction).sum(1, keepdims=True) * direction
+    aside = aside - (aside * before).sum(1, keepdims=True) * before
+    both = 1 + (before * direction).sum(1, keepdims=True)
+    turned = (aside * direction).sum(1, keepdims=True) / np.maximum(both, 1e-6)
+    aside = aside - turned * (before + direction)
     length = np.linalg.norm(aside, axis=1, keepdims=True)
     aside = aside / np.maximum(length, 1e-9)
     cosine = (thigh**2 + allowed**2 - shank**2) / np.maximum(2 * thigh * allowed, 1e-9)

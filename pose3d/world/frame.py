@@ -120,7 +120,9 @@ def to_world(
     belongs = nearest(heights, found)
     result = list(people)
     for i, n in enumerate(lifted):
-        own = [(s, found[b]) for s, b in zip(steps, belongs, strict=True) if s.person == i and b >= 0]
+        own = [
+            (s, found[b]) for s, b in zip(steps, belongs, strict=True) if s.person == i and b >= 0
+        ]
         own = [(s, Support(support.height - floor, support.seconds)) for s, support in own]
         pose = _placed(bodies[i], own, rotation, translation, lock_feet and still_camera)
         if not still_camera:

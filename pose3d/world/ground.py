@@ -22,6 +22,7 @@ LEANING = 35.0  # degrees between trunk and legs, up to where somebody stands
 SPREAD = 10.0  # degrees from where a posture weighs little
 SEARCH = 12.0  # degrees around the posture's up
 ACROSS_ERROR, ALONG_ERROR = 0.03, 0.12  # of a stance's place, metres, across and along the view
+SETTLED = 0.3  # seconds from where a stance tells its height as well as any
 SPOT = 0.4  # metres within which depths err alike
 SUPPORT_ERROR = 0.05  # metres within which heights are one support
 SUPPORT_REACH = 0.15  # metres from a support at which a stance may still belong to it
@@ -189,7 +190,7 @@ def _news(places: Array, seconds: Array) -> Array:
     _, cell, count = np.unique(
         np.floor(places / SPOT).astype(int), axis=0, return_inverse=True, return_counts=True
     )
-    return np.minimum(seconds, 1.0) / count[cell.ravel()]
+    return np.minimum(seconds / SETTLED, 1.0) / count[cell.ravel()]
 
 
 def _cost(degrees: Array, error: float) -> float:
@@ -214,5 +215,3 @@ def _weighted_median(values: Array, weights: Array) -> float:
     order = np.argsort(values)
     sums = np.cumsum(weights[order])
     return float(values[order][np.searchsorted(sums, sums[-1] / 2)])
-
-
