@@ -1,45 +1,96 @@
 """Networks by name: what Detectron found with ``get_func(model_type_func)``."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from torch import nn
 
-from pose3d.errors import PoseError
+from pose3d.detect.base import PeopleFinder
+from pose3d.errors import PoseError, UsageError
+from pose3d.weights.checkpoint import Checkpoint
 
-_BUILDERS: dict[str, Callable[..., nn.Module]] = {}
-
-
-def register(builder: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
-    """Make a builder known under its own name."""
-    _BUILDERS[builder.__name__] = builder
-    return builder
+MAX_WIDTH = 1 << 14  # of any layer; what a file asks for is not believed
+MIN_SIDE, MAX_SIDE = 64, 4096  # of the network's input, pixels
 
 
 def build(name: str, **config: Any) -> nn.Module:
-    """Build a network, with random weights.
+    """Build a network of our own, with random weights, for training.
 
     Raises
     ------
     PoseError
         If no architecture has that name.
     """
-    if name not in _BUILDERS:
-        raise PoseError(f"no architecture is called {name!r}; there are {', '.join(_BUILDERS)}")
-    return _BUILDERS[name](**config)
-
-
-@register
-def compact(**config: Any) -> nn.Module:
-    """MoveNet's body with Keypoint R-CNN heads, for laptops."""
+    if name != "compact":
+        raise PoseError(f"no architecture to train is called {name!r}; there is compact")
     from pose3d.detect.compact import CompactRCNN
 
     return CompactRCNN(**config)
 
 
-@register
-def keypoint_rcnn_resnet50_fpn(**config: Any) -> nn.Module:
-    """torchvision's Keypoint R-CNN, in which public weights come."""
-    from torchvision.models.detection import keypointrcnn_resnet50_fpn
+def detector(checkpoint: Checkpoint, short_side: int | None = None, **options: Any) -> PeopleFinder:
+    """Make a detector of weights that have been read.
 
-    return keypointrcnn_resnet50_fpn(weights=None, weights_backbone=None, **config)
+    Parameters
+    ----------
+    checkpoint
+        Of any family; its tensors are taken over.
+    short_side
+        Of the network's input; None for what the weights were made for.
+    options
+        ``device``, ``precision``, ``min_score``, ``max_people``.
+
+    Raises
+    ------
+    PoseError
+        If this version knows no such network, or the tensors do not fit it.
+    """
+    if checkpoint.architecture not in _DETECTORS:
+        raise PoseError(
+            f"the weights are of the network {checkpoint.architecture[:40]!r}, which this version "
+            f"does not know: it knows {', '.join(_DETECTORS)}"
+        )
+    if short_side is not None:
+        if not MIN_SIDE <= short_side <= MAX_SIDE:
+            raise UsageError(f"a short side of {short_side} is not {MIN_SIDE} to {MAX_SIDE} pixels")
+        options["short_side"] = short_side
+    return _DETECTORS[checkpoint.architecture](checkpoint, options)
+
+
+def _compact(checkpoint: Checkpoint, options: dict[str, Any]) -> PeopleFinder:
+    """MoveNet's body with Keypoint R-CNN heads, for laptops."""
+    from pose3d.detect.detector import Detector
+
+    config, metadata = checkpoint.config, checkpoint.metadata
+    try:
+        if not all(type(n) is int and 0 < n <= MAX_WIDTH for n in config.values()):
+            raise ValueError("a width is no number of channels")
+        network = build("compact", **config)
+        tensors = checkpoint.tensors.items()
+        network.load_state_dict({k: v.float() for k, v in tensors})
+        calibration = np.array(json.loads(metadata["calibration"]), np.float32)
+        if calibration.shape != (17, 2):
+            raise ValueError(f"the calibration has the shape {calibration.shape}")
+        side = int(metadata["short_side"])
+        if not MIN_SIDE <= side <= MAX_SIDE:
+            raise ValueError(f"its short side is {side} pixels")
+    except (RuntimeError, ValueError, TypeError, AttributeError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise PoseError(f"the weights do not fit the compact network: {reason}") from error
+    return Detector(network, calibration, **{"short_side": side, **options})
+
+
+def _keypoint_rcnn(checkpoint: Checkpoint, options: dict[str, Any]) -> PeopleFinder:
+    """Public weights: detectron2, Caffe2 Detectron, torchvision."""
+    from pose3d.detect.keypoint_rcnn import build as build_public
+    from pose3d.detect.keypoint_rcnn.detector import KeypointRCNNDetector
+
+    return KeypointRCNNDetector(build_public(checkpoint), **options)
+
+
+_DETECTORS: dict[str, Callable[[Checkpoint, dict[str, Any]], PeopleFinder]] = {
+    "compact": _compact,
+    "keypoint_rcnn": _keypoint_rcnn,
+}

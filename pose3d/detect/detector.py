@@ -1,9 +1,6 @@
-"""A network made usable: pictures of any size in, :class:`~pose3d.sequence.People` out."""
+"""The compact network made usable, and detectors from any weights."""
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -12,45 +9,24 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pose3d.detect import architectures
-from pose3d.detect.compact import CompactRCNN, Limits
-from pose3d.errors import PoseError, UsageError
+from pose3d.detect.base import PeopleFinder, choose_device, choose_precision
+from pose3d.detect.compact import Limits
 from pose3d.sequence import People
 
-PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+__all__ = ["Detector", "calibrated", "choose_device", "choose_precision", "load_detector"]
+
 MAX_LONG_SIDE = 2.0  # of the network's input, in short sides
 
 
-def choose_device(name: str) -> torch.device:
-    """``auto`` is the first GPU where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UsageError(f"no device is called {name!r}: try auto, cpu, cuda or cuda:1") from None
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(f"this machine has no device {name}: try --device cpu")
-    return device
-
-
-def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """``auto`` is half precision on a GPU and single on a CPU."""
-    if name == "auto":
-        return torch.float16 if device.type == "cuda" else torch.float32
-    if name not in PRECISIONS:
-        raise UsageError(f"no precision is called {name!r}: try auto, {', '.join(PRECISIONS)}")
-    return PRECISIONS[name]
-
-
-class Detector:
-    """Finds people and their keypoints in pictures.
+class Detector(PeopleFinder):
+    """Finds people and their keypoints in pictures with the compact network.
 
     Parameters
     ----------
     network
-        A :class:`CompactRCNN`.
+        A :class:`~pose3d.detect.compact.CompactRCNN`.
     calibration
-        (17, 2) slope and intercept of every keypoint's score; see :func:`calibrate`.
+        (17, 2) slope and intercept of every keypoint's score; see :func:`calibrated`.
     short_side
         Of the network's input, pixels; a picture's longer side is at most twice that.
     device, precision
@@ -72,35 +48,14 @@ class Detector:
         min_score: float = 0.2,
         max_people: int = 20,
     ) -> None:
-        self.device = choose_device(device)
-        self.dtype = choose_precision(precision, self.device)
-        self.network = network.eval().to(self.device, memory_format=torch.channels_last)
+        super().__init__(network, device, precision, min_score, max_people)
+        self.network.to(memory_format=torch.channels_last)
         self.calibration = torch.from_numpy(np.asarray(calibration, np.float32)).to(self.device)
         self.short_side = short_side
-        self.min_score = min_score
         self.limits = Limits(people=max_people)
 
-    def __call__(self, pictures: Sequence[NDArray[np.uint8]]) -> list[People]:
-        """Find people.
-
-        Parameters
-        ----------
-        pictures
-            RGB uint8 (H, W, 3), of any sizes; those of one size run as one batch.
-
-        Returns
-        -------
-        list of People
-            One a picture, coordinates in its own pixels, the best first.
-
-        Raises
-        ------
-        UsageError
-            If a picture is not RGB uint8.
-        """
-        for picture in pictures:
-            if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-                raise UsageError("pictures must be RGB uint8 of shape (height, width, 3)")
+    def find(self, pictures: Sequence[NDArray[np.uint8]]) -> list[People]:
+        """People of pictures that have been checked."""
         answers = [People.nobody()] * len(pictures)
         shapes = {picture.shape for picture in pictures}
         for shape in shapes:
@@ -110,7 +65,6 @@ class Detector:
                 answers[n] = people
         return answers
 
-    @torch.inference_mode()
     def _batch(self, pictures: list[NDArray[np.uint8]]) -> list[People]:
         """People of pictures of one size."""
         height, width = pictures[0].shape[:2]
@@ -118,14 +72,15 @@ class Detector:
         scale = min(scale, MAX_LONG_SIDE * self.short_side / max(height, width))
         size = max(round(width * scale), 1), max(round(height * scale), 1)
         blend = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        padded = np.zeros((len(pictures), -(-size[1] // 32) * 32, -(-size[0] // 32) * 32, 3), np.uint8)
+        padded = np.zeros(
+            (len(pictures), -(-size[1] // 32) * 32, -(-size[0] // 32) * 32, 3), np.uint8
+        )
         for row, picture in zip(padded, pictures, strict=True):
             row[: size[1], : size[0]] = cv2.resize(picture, size, interpolation=blend)
         # The NHWC array seen as NCHW is channels-last already.
         x = torch.from_numpy(padded).to(self.device).permute(0, 3, 1, 2).float()
         sizes = torch.tensor([size] * len(pictures), device=self.device)
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-            found = self.network(x, sizes, self.limits)
+        found = self.network(x, sizes, self.limits)
         scores = calibrated(found.mass, self.calibration)
         ranks = found.scores * scores.mean(1)
         back = torch.tensor([width / size[0], height / size[1]], device=self.device)
@@ -141,9 +96,7 @@ class Detector:
         order = torch.argsort(ranks, descending=True)
         order = order[ranks[order] >= self.min_score]
         owner = picture[order].cpu().numpy()
-        everyone = People(
-            *(v[order].float().cpu().numpy() for v in (boxes, ranks, points, scores))
-        )
+        everyone = People(*(v[order].float().cpu().numpy() for v in (boxes, ranks, points, scores)))
         return [everyone[owner == row] for row in range(n)]
 
 
@@ -162,21 +115,32 @@ def load_detector(
     precision: str = "auto",
     min_score: float = 0.2,
     max_people: int = 20,
-) -> Detector:
-    """Make a detector from weights by name or path.
+    *,
+    dialect: str | None = None,
+    short_side: int | None = None,
+) -> PeopleFinder:
+    """Make a detector from weights by name, URL or path.
 
     Parameters
     ----------
     name
-        A name of ``pose3d weights list`` or a file.
+        A name of ``pose3d weights list``, an ``https`` URL, or a file: our own safetensors, or
+        what detectron2, Caffe2 Detectron or torchvision saved of a Keypoint R-CNN.
     device
         ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
     precision
         ``auto`` (half on a GPU, single on a CPU), ``fp32``, ``fp16`` or ``bf16``.
     min_score
-        People below it are left out: box score times mean keypoint score, in [0, 1].
+        People below it are left out, in [0, 1]: for our own weights box score times mean keypoint
+        score, for public ones the box score (and 0.05 at least, as in the original programs).
     max_people
-        At most so many in one picture.
+        At most so many in one picture; of public weights 100.
+    dialect
+        What a file's content does not show: ``detectron2-d1`` for detectron2's
+        Detectron1-Comparisons.
+    short_side
+        Of the network's input, pixels; by default what the weights were made for, 800 for public
+        ones.
 
     Raises
     ------
@@ -191,28 +155,14 @@ def load_detector(
     >>> people.keypoints.shape                                              # doctest: +SKIP
     (0, 17, 2)
     """
-    from pose3d.weights import find, load_safetensors
+    from pose3d.weights import load
 
-    path = find(name, kind="detector")
-    tensors, metadata = load_safetensors(path)
-    network = _network(path, tensors, metadata)
-    return Detector(
-        network,
-        np.array(json.loads(metadata["calibration"]), np.float32),
-        short_side=int(metadata["short_side"]),
+    checkpoint = load(name, kind="detector", dialect=dialect)
+    return architectures.detector(
+        checkpoint,
+        short_side,
         device=device,
         precision=precision,
         min_score=min_score,
         max_people=max_people,
     )
-
-
-def _network(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> CompactRCNN:
-    if metadata.get("architecture") != "compact":
-        raise PoseError(f"{path} holds no detector that this version knows")
-    network = architectures.build("compact", **json.loads(metadata["config"]))
-    try:
-        network.load_state_dict({k: v.float() for k, v in tensors.items()})
-    except RuntimeError as error:
-        raise PoseError(f"{path} does not fit its architecture: {error}") from error
-    return network  # type: ignore[return-value]

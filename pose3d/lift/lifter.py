@@ -1,19 +1,17 @@
 """Stage 2: one person's keypoints over time to joints in space."""
 
-import json
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pose3d.detect.detector import choose_device
-from pose3d.errors import PoseError, UsageError
+from pose3d.detect.base import choose_device
+from pose3d.errors import UsageError
 from pose3d.lift import normalise
 from pose3d.lift.network import TemporalModel
-from pose3d.skeleton import COCO, H36M
+from pose3d.skeleton import COCO, H36M, Skeleton
 
 DEFAULT_FIELD_OF_VIEW = 60.0  # degrees over the longer side: between a phone's and a webcam's
 MAX_GAP = 0.5  # seconds without a keypoint that are bridged; longer ones part a sequence
@@ -40,11 +38,21 @@ class Lifter:
         Frames a second that the model was trained at.
     device
         Where to run.
+    keypoints, joints
+        What it takes and what it gives.
     """
 
     def __init__(
-        self, network: TemporalModel, normalisation: str, rate: float, device: str = "auto"
+        self,
+        network: TemporalModel,
+        normalisation: str,
+        rate: float,
+        device: str = "auto",
+        *,
+        keypoints: Skeleton = COCO,
+        joints: Skeleton = H36M,
     ) -> None:
+        self.keypoints, self.joints = keypoints, joints
         self.device = choose_device(device)
         self.network = network.eval().to(self.device)
         self.normalisation = normalisation
@@ -63,9 +71,10 @@ class Lifter:
         Parameters
         ----------
         keypoints
-            (T, 17, 2) COCO keypoints, pixels; NaN where missing.
+            (T, K, 2) in the order of ``self.keypoints``, which is COCO's 17 unless another was
+            asked for; pixels, NaN where missing.
         scores
-            (T, 17) in [0, 1]; 0 where missing.
+            (T, K) in [0, 1]; 0 where missing.
         times
             (T,) seconds, rising.
         size
@@ -76,24 +85,25 @@ class Lifter:
 
         Returns
         -------
-        (T, 17, 3) float32
-            Human3.6M joints, metres, camera frame, relative to the hip; NaN where the person is
-            missing for more than half a second.
+        (T, J, 3) float32
+            ``self.joints``, Human3.6M's 17 unless others were asked for; metres, camera frame,
+            relative to the hip; NaN where the person is missing for more than half a second.
 
         Raises
         ------
         UsageError
             If shapes do not agree or times do not rise.
         """
-        keypoints, scores, times = (np.asarray(a, float) for a in (keypoints, scores, times))
-        _check(keypoints, scores, times)
+        keypoints, scores, times = (np.asarray(a, np.float64) for a in (keypoints, scores, times))
+        _check(keypoints, scores, times, len(self.keypoints))
         if intrinsics is None:
             intrinsics = default_intrinsics(size)
-        scores = np.where(np.isnan(keypoints).any(-1), 0, np.nan_to_num(scores))
-        joints = np.full((len(times), len(H36M), 3), np.nan, np.float32)
-        for piece in _pieces((scores > 0).any(1), times):
+        sure = np.nan_to_num(scores)
+        sure[np.isnan(keypoints).any(-1)] = 0
+        joints = np.full((len(times), len(self.joints), 3), np.nan, np.float32)
+        for piece in _pieces(np.any(sure > 0, axis=1), times):
             even = self._even_times(times[piece])
-            points, certain = _resampled(keypoints[piece], scores[piece], times[piece], even)
+            points, certain = _resampled(keypoints[piece], sure[piece], times[piece], even)
             lifted = self.lift_even(points, certain, size, intrinsics)
             joints[piece] = _interpolated(lifted, even, times[piece])
         return joints
@@ -106,9 +116,11 @@ class Lifter:
         size: tuple[int, int],
         intrinsics: NDArray[np.floating],
     ) -> NDArray[np.float32]:
-        """Lift a sequence (T, 17, 2) without gaps at the model's own rate; joints (T, 17, 3)."""
+        """Lift a sequence (T, K, 2) without gaps at the model's own rate; joints (T, J, 3)."""
         before, after = self.network.padding
-        margin = (normalise.SIZE_FRAMES if self.normalisation == "person" else 0) + max(before, after)
+        margin = (normalise.SIZE_FRAMES if self.normalisation == "person" else 0) + max(
+            before, after
+        )
         answers = []
         for start in range(0, len(keypoints), CHUNK):
             low, high = max(start - margin, 0), min(start + CHUNK + margin, len(keypoints))
@@ -119,22 +131,22 @@ class Lifter:
         return np.concatenate(answers)
 
     def _lift(self, points: Tensor, scores: Tensor, size: tuple[int, int], k: Tensor) -> Tensor:
-        """Joints (T, 17, 3) of keypoints in pixels, both ends padded with themselves."""
+        """Joints (T, J, 3) of keypoints in pixels, both ends padded with themselves."""
+        features = self.network.expand_conv.in_channels // len(self.keypoints)
         if self.normalisation == "image":
-            flat = normalise.image(points, *size)
-            inputs, rotation = flat[None], None
-            if self.network.expand_conv.in_channels == 51:
-                inputs = torch.cat([flat, scores[..., None]], -1)[None]
+            inputs, rotation = normalise.image(points, *size)[None], None
+            if features == 3:
+                inputs = torch.cat([inputs, scores[None, ..., None]], -1)
             inputs = inputs.flatten(-2)
         else:
             inputs, rotation = normalise.person(normalise.rays(points, k)[None], scores[None])
         before, after = self.network.padding
-        features = inputs.shape[-1] // len(COCO)
         padded = torch.cat(
             [inputs[:, :1].expand(-1, before, -1), inputs, inputs[:, -1:].expand(-1, after, -1)], 1
         )
-        both = self.network(torch.cat([padded, flipped_keypoints(padded, features)]))
-        joints = (both[:1] + flipped_joints(both[1:])) / 2
+        mirrored = flipped_keypoints(padded, features, self.keypoints)
+        both = self.network(torch.cat([padded, mirrored]))
+        joints = (both[:1] + flipped_joints(both[1:], self.joints)) / 2
         joints = joints - joints[:, :, :1]
         if rotation is not None:
             joints = torch.einsum("btji,btkj->btki", rotation, joints)
@@ -145,25 +157,29 @@ class Lifter:
         return times[0] + np.arange(count) / self.rate
 
 
-def flipped_keypoints(inputs: Tensor, features: int) -> Tensor:
-    """Normalised keypoints (B, T, 17 * features) of the mirror image."""
-    x = inputs.unflatten(-1, (len(COCO), features))[..., COCO.mirror.tolist(), :].clone()
+def flipped_keypoints(inputs: Tensor, features: int, skeleton: Skeleton = COCO) -> Tensor:
+    """Normalised keypoints (B, T, K * features) of the mirror image."""
+    x = inputs.unflatten(-1, (len(skeleton), features))[..., skeleton.mirror.tolist(), :].clone()
     x[..., 0] *= -1
     return x.flatten(-2)
 
 
-def flipped_joints(joints: Tensor) -> Tensor:
-    """Joints (..., 17, 3) of the mirror image."""
-    return joints[..., H36M.mirror.tolist(), :] * torch.tensor([-1.0, 1, 1], device=joints.device)
+def flipped_joints(joints: Tensor, skeleton: Skeleton = H36M) -> Tensor:
+    """Joints (..., J, 3) of the mirror image."""
+    away = torch.tensor([-1.0, 1, 1], device=joints.device)
+    return joints[..., skeleton.mirror.tolist(), :] * away
 
 
 def _check(
-    keypoints: NDArray[np.float64], scores: NDArray[np.float64], times: NDArray[np.float64]
+    keypoints: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    times: NDArray[np.float64],
+    k: int,
 ) -> None:
     count = len(times)
-    if keypoints.shape != (count, 17, 2) or scores.shape != (count, 17):
+    if keypoints.shape != (count, k, 2) or scores.shape != (count, k):
         raise UsageError(
-            f"keypoints (T, 17, 2), scores (T, 17) and times (T,) must agree: got "
+            f"keypoints (T, {k}, 2), scores (T, {k}) and times (T,) must agree: got "
             f"{keypoints.shape}, {scores.shape}, {times.shape}"
         )
     if (np.diff(times) <= 0).any():
@@ -186,9 +202,9 @@ def _resampled(
     even: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Keypoints and scores at other times; missing ones lie between their neighbours, score 0."""
-    points = np.zeros((len(even), 17, 2))
-    certain = np.zeros((len(even), 17))
-    for k in range(17):
+    points = np.zeros((len(even), *keypoints.shape[1:]))
+    certain = np.zeros(points.shape[:2])
+    for k in range(keypoints.shape[1]):
         known = scores[:, k] > 0
         if known.any():
             for axis in (0, 1):
@@ -200,51 +216,9 @@ def _resampled(
 def _interpolated(
     joints: NDArray[np.float32], even: NDArray[np.float64], times: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """Joints (T, 17, 3) at `times`, linear between the even ones."""
+    """Joints (T, J, 3) at `times`, linear between the even ones."""
     if len(even) == 1:
         return np.repeat(joints, len(times), 0)
     at = np.clip(np.searchsorted(even, times, side="right") - 1, 0, len(even) - 2)
     share = ((times - even[at]) / (even[at + 1] - even[at]))[:, None, None]
     return (joints[at] * (1 - share) + joints[at + 1] * share).astype(np.float32)
-
-
-def load_lifter(name: str = "temporal", device: str = "auto") -> Lifter:
-    """Make a lifter from weights by name or path.
-
-    Parameters
-    ----------
-    name
-        A name of ``pose3d weights list`` or a file.
-    device
-        ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
-
-    Raises
-    ------
-    PoseError
-        If the weights cannot be had, or are none of a lifter.
-
-    Examples
-    --------
-    >>> import pose3d, numpy as np
-    >>> lifter = pose3d.load_lifter()                                       # doctest: +SKIP
-    >>> t = np.arange(50) / 25                                              # doctest: +SKIP
-    >>> joints = lifter(keypoints, scores, t, size=(1280, 720))             # doctest: +SKIP
-    >>> joints.shape                                                        # doctest: +SKIP
-    (50, 17, 3)
-    """
-    from pose3d.weights import find, load_safetensors
-
-    path = find(name, kind="lifter")
-    tensors, metadata = load_safetensors(path)
-    if metadata.get("architecture") != "temporal":
-        raise PoseError(f"{path} holds no lifter that this version knows")
-    config: dict[str, Any] = json.loads(metadata["config"])
-    declared = {key: config.pop(key) for key in ("normalisation", "rate")}
-    network = TemporalModel(**config)
-    try:
-        network.load_state_dict(
-            {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
-        )
-    except RuntimeError as error:
-        raise PoseError(f"{path} does not fit its architecture: {error}") from error
-    return Lifter(network, **declared, device=device)

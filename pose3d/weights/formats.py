@@ -27,7 +27,12 @@ DIALECTS = {
     "caffe2": ("caffe2",),
     "detectron2": ("detectron2", "detectron2-d1"),
     "torchvision": ("torchvision",),
-    "videopose3d": ("videopose3d", "videopose3d-causal"),
+    "videopose3d": (
+        "videopose3d",
+        "videopose3d-causal",
+        "videopose3d-h36m",
+        "videopose3d-h36m-causal",
+    ),
 }
 
 LIFTERS = {"temporal"}  # architectures; all others are detectors
@@ -42,8 +47,10 @@ def read(path: Path | str, dialect: str | None = None) -> Checkpoint:
         Caffe2 Detectron's or detectron2's ``.pkl``, detectron2's or torchvision's ``.pth``,
         VideoPose3D's ``.bin``, or safetensors of our own; what it is shows in its content.
     dialect
-        What the content does not show: ``detectron2-d1`` for detectron2's Detectron1-Comparisons,
-        ``videopose3d-causal``. Else the family's own.
+        What the content does not show: ``detectron2-d1`` for detectron2's Detectron1-Comparisons;
+        ``videopose3d-h36m`` for a lifter that takes Human3.6M's keypoints instead of COCO's,
+        ``videopose3d-causal`` for one that looks only back, ``videopose3d-h36m-causal`` for one
+        that does both. Else the family's own.
 
     Raises
     ------
@@ -83,9 +90,15 @@ def _read_native(path: Path, dialect: str | None) -> Checkpoint:
         config = json.loads(metadata.get("config", "{}"))
     except (ValueError, RecursionError):
         raise MalformedError("has a configuration that is no JSON") from None
+    if not isinstance(config, dict):
+        raise MalformedError("has a configuration that is no table")
+    family = metadata.get("family", "pose3d")
+    known = DIALECTS.get(family, (family,))
     if metadata["architecture"] == "keypoint_rcnn":
         keypoint_rcnn.check(keypoint_rcnn.plan_of(config), tensors)
-    family = metadata.get("family", "pose3d")
+        known = DIALECTS.get(family, ())
+    if metadata.get("dialect", family) not in known:
+        raise MalformedError(f"is of no family that pose3d knows: {family[:40]!r}")
     return Checkpoint(
         kind="lifter" if metadata["architecture"] in LIFTERS else "detector",
         family=family,

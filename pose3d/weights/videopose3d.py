@@ -10,6 +10,7 @@ from pose3d.weights.arrays import Array, Reader
 from pose3d.weights.keypoint_rcnn import listed
 from pose3d.weights.unpickle import MalformedError
 
+JOINTS = (17, 15)  # Human3.6M's and HumanEva's
 _NORM = ("weight", "bias", "running_mean", "running_var")
 _IGNORED = re.compile(r".*\.num_batches_tracked")
 
@@ -58,16 +59,19 @@ def _config(arrays: Mapping[str, Array]) -> dict[str, Any]:
         widths.append(shape(f"layers_conv.{n}.weight")[2])
         n += 2
     joints, rest = divmod(shape("shrink.weight")[0], 3)
-    if rest or features % joints or features // joints not in (2, 3):
-        raise MalformedError(f"maps {features} numbers to {3 * joints + rest}, which are no joints")
+    # HumanEva's 15 joints are found from COCO's 17 keypoints as well as from 15.
+    keypoints = next((n for n in (17, joints) if features in (2 * n, 3 * n)), 0)
+    if rest or joints not in JOINTS or not keypoints:
+        outputs = 3 * joints + rest
+        raise MalformedError(f"maps {features} numbers to {outputs}, which are no joints")
     receptive_field = 1
     for width in widths:
         receptive_field *= width
     return {
         "filter_widths": widths,
         "channels": channels,
-        "joints_in": joints,
-        "inputs": features // joints,
+        "joints_in": keypoints,
+        "inputs": features // keypoints,
         "joints_out": joints,
         "receptive_field": receptive_field,
     }

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from pose3d.detect.keypoint_rcnn import anchors, resize
+from pose3d.detect.keypoint_rcnn import anchors
+from pose3d.detect.keypoint_rcnn.resize import Resize, Triple, opencv, pillow, torchvision
 from pose3d.weights.keypoint_rcnn import Plan
 
 ANY = -float("inf")
@@ -54,9 +55,9 @@ class Dialect:
         Whether the family scores keypoints by the map's maximum itself, else by that probability.
     """
 
-    resize: resize.Resize
-    mean: resize.Triple
-    std: resize.Triple
+    resize: Resize
+    mean: Triple
+    std: Triple
     cell_anchors: Callable[[int, int], Tensor]
     stride_of_input: bool = False
     extent: float = 0.0
@@ -74,7 +75,7 @@ class Dialect:
 
 
 DETECTRON2 = Dialect(
-    resize=resize.pillow,
+    resize=pillow,
     mean=(103.530, 116.280, 123.675),
     std=(1.0, 1.0, 1.0),
     cell_anchors=anchors.exact,
@@ -83,7 +84,7 @@ DETECTRON2 = Dialect(
 )
 
 DETECTRON = Dialect(
-    resize=resize.opencv,
+    resize=opencv,
     mean=(102.9801, 115.9465, 122.7717),
     std=(1.0, 1.0, 1.0),
     cell_anchors=anchors.of_pixels,
@@ -100,7 +101,7 @@ DETECTRON = Dialect(
 )
 
 TORCHVISION = Dialect(
-    resize=resize.torchvision,
+    resize=torchvision,
     mean=(0.485, 0.456, 0.406),
     std=(0.229, 0.224, 0.225),
     cell_anchors=anchors.rounded,

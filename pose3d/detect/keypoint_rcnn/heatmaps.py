@@ -18,7 +18,8 @@ class Peaks(NamedTuple):
 def peaks(maps: Tensor, boxes: Tensor, cells_of_map: bool) -> Peaks:
     """Maxima of maps (R, 17, 56, 56) stretched bicubically over boxes (R, 4).
 
-    Probabilities are shares of the 56 x 56 cells, or of the pixels of the stretched map.
+    Probabilities are shares of the 56 x 56 cells, or of the pixels of the stretched map. A share
+    of the cells can be a little above 1, where the stretched map rises above all of them.
     """
     sizes = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1)
     pixels = sizes.ceil()
@@ -37,5 +38,4 @@ def peaks(maps: Tensor, boxes: Tensor, cells_of_map: bool) -> Peaks:
         return Peaks(maps.new_zeros(0, maps.shape[1], 2), empty, empty)
     step = (sizes / pixels)[:, None]
     where = (torch.stack(points) + 0.5) * step + boxes[:, None, :2]
-    # A stretched map may rise above every cell of its map.
-    return Peaks(where, torch.stack(logits), torch.stack(sums).reciprocal().clamp(max=1))
+    return Peaks(where, torch.stack(logits), torch.stack(sums).reciprocal())

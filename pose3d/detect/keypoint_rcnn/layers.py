@@ -29,7 +29,7 @@ class FrozenNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         scale = self.weight * (self.running_var + self.eps).rsqrt()
         shift = self.bias - self.running_mean * scale
-        return x * scale[:, None, None].to(x) + shift[:, None, None].to(x)
+        return (x * scale[:, None, None].to(x)).add_(shift[:, None, None].to(x))
 
 
 class Bottleneck(nn.Module):
@@ -56,9 +56,9 @@ class Bottleneck(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        y = F.relu(self.bn1(self.conv1(x)))
-        y = F.relu(self.bn2(self.conv2(y)))
-        return F.relu(self.bn3(self.conv3(y)) + self.downsample(x))
+        y = F.relu_(self.bn1(self.conv1(x)))
+        y = F.relu_(self.bn2(self.conv2(y)))
+        return F.relu_(self.bn3(self.conv3(y)).add_(self.downsample(x)))
 
 
 class ResNet(nn.Module):
@@ -79,7 +79,7 @@ class ResNet(nn.Module):
             self.add_module(f"layer{n + 1}", stage)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:  # noqa: D102
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
+        x = F.max_pool2d(F.relu_(self.bn1(self.conv1(x))), 3, 2, 1)
         maps = OrderedDict()
         for n in range(STAGES):
             x = self.get_submodule(f"layer{n + 1}")(x)

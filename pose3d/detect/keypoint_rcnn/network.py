@@ -15,6 +15,7 @@ from pose3d.detect.keypoint_rcnn import anchors, boxes
 from pose3d.detect.keypoint_rcnn.dialect import Dialect, dialect_of
 from pose3d.detect.keypoint_rcnn.heatmaps import peaks
 from pose3d.detect.keypoint_rcnn.layers import Backbone, Heads, RPNHead
+from pose3d.errors import PoseError
 from pose3d.weights.checkpoint import Checkpoint
 from pose3d.weights.keypoint_rcnn import Plan, plan_of
 
@@ -46,7 +47,7 @@ class Detections:
         (N, 17) maxima of the stretched maps.
     keypoint_probabilities
         (N, 17) their shares of the softmax: in detectron2 and torchvision over the map's 56 x 56
-        cells, in Detectron over the box's pixels.
+        cells, which stretching can lift above 1, in Detectron over the box's pixels.
     """
 
     boxes: Tensor
@@ -266,16 +267,24 @@ def _padded_size(size: tuple[int, int]) -> tuple[int, int]:
 def _stack(inputs: list[Tensor], size: tuple[int, int]) -> Tensor:
     """Inputs (3, h, w) with zeros right and below: (B, 3, H, W)."""
     height, width = size
-    return torch.stack(
-        [F.pad(x, (0, width - x.shape[2], 0, height - x.shape[1])) for x in inputs]
-    )
+    return torch.stack([F.pad(x, (0, width - x.shape[2], 0, height - x.shape[1])) for x in inputs])
 
 
 def build(checkpoint: Checkpoint) -> KeypointRCNN:
-    """The network of a checkpoint of any family, which takes over its tensors."""
+    """The network of a checkpoint of any family, which takes over its tensors.
+
+    Raises
+    ------
+    PoseError
+        If its groups do not divide its widths.
+    """
     plan = plan_of(checkpoint.config)
-    with torch.device("meta"):
-        network = KeypointRCNN(plan, dialect_of(checkpoint.dialect, plan))
-    tensors = {name: tensor.float() for name, tensor in checkpoint.tensors.items()}
-    network.load_state_dict(tensors, assign=True)
+    try:
+        with torch.device("meta"):
+            network = KeypointRCNN(plan, dialect_of(checkpoint.dialect, plan))
+        tensors = {name: tensor.float() for name, tensor in checkpoint.tensors.items()}
+        network.load_state_dict(tensors, assign=True)
+    except (ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise PoseError(f"the weights fit no Keypoint R-CNN: {reason}") from None
     return network.eval().requires_grad_(False)

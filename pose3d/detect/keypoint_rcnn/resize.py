@@ -5,6 +5,7 @@ order of the network's, what that order is, and how long the shorter and the lon
 it returns float32 (3, h, w) on the CPU and the scale.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -48,7 +49,9 @@ def opencv(
         scale = long / max(sides)
     values = ((picture[..., ::-1] - np.array(mean)) / np.array(std)).astype(np.float32)
     # Given the scale instead of a size, OpenCV samples at exactly that scale.
-    small: Any = cv2.resize(values, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+    thin = min(sides) * scale < 1
+    size = (max(round(sides[1] * scale), 1), max(round(sides[0] * scale), 1)) if thin else None
+    small: Any = cv2.resize(values, size, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
     return _channels_first(small), scale
 
 
@@ -59,9 +62,8 @@ def torchvision(
     values = (_channels_first(picture) / 255 - _column(mean)) / _column(std)
     sides = picture.shape[:2]
     scale = min(short / min(sides), long / max(sides))
-    small = F.interpolate(
-        values[None], scale_factor=scale, mode="bilinear", recompute_scale_factor=True
-    )[0]
+    size = [max(math.floor(side * scale), 1) for side in sides]
+    small = F.interpolate(values[None], size=size, mode="bilinear", align_corners=False)[0]
     return small, scale
 
 

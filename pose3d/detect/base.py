@@ -1,0 +1,93 @@
+"""What all detectors have in common: pictures of any size in, people out."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from pose3d.errors import UsageError
+from pose3d.sequence import People
+
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is the first GPU where there is one."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"no device is called {name!r}: try auto, cpu, cuda or cuda:1") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(f"this machine has no device {name}: try --device cpu")
+    return device
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """``auto`` is half precision on a GPU and single on a CPU."""
+    if name == "auto":
+        return torch.float16 if device.type == "cuda" else torch.float32
+    if name not in PRECISIONS:
+        raise UsageError(f"no precision is called {name!r}: try auto, {', '.join(PRECISIONS)}")
+    return PRECISIONS[name]
+
+
+class PeopleFinder(ABC):
+    """A network made usable, whichever it is.
+
+    Parameters
+    ----------
+    network
+        Put into evaluation and onto the device.
+    device, precision
+        Where and how to run.
+    min_score
+        People below it are left out.
+    max_people
+        At most so many in one picture.
+    """
+
+    def __init__(
+        self, network: nn.Module, device: str, precision: str, min_score: float, max_people: int
+    ) -> None:
+        self.device = choose_device(device)
+        self.dtype = choose_precision(precision, self.device)
+        self.network = network.eval().to(self.device)
+        self.min_score = min_score
+        self.max_people = max_people
+
+    def __call__(self, pictures: Sequence[NDArray[np.uint8]]) -> list[People]:
+        """Find people.
+
+        Parameters
+        ----------
+        pictures
+            RGB uint8 (H, W, 3), of any sizes; those of one size run as one batch.
+
+        Returns
+        -------
+        list of People
+            One a picture, coordinates in its own pixels, the best first.
+
+        Raises
+        ------
+        UsageError
+            If a picture is not RGB uint8.
+        """
+        for picture in pictures:
+            right = picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
+            if not right or not picture.size:
+                raise UsageError("pictures must be RGB uint8 of shape (height, width, 3)")
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32),
+        ):
+            return self.find(pictures)
+
+    @abstractmethod
+    def find(self, pictures: Sequence[NDArray[np.uint8]]) -> list[People]:
+        """People of pictures that have been checked."""

@@ -1,0 +1,51 @@
+"""Small files of weights in every family's own format."""
+
+import pickle
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pose3d.weights import caffe2, detectron2, keypoint_rcnn, torchvision_pth
+
+LAYOUTS = {
+    "caffe2": caffe2.LAYOUT,
+    "detectron2": detectron2.LAYOUT,
+    "torchvision": torchvision_pth.LAYOUT,
+}
+
+SMALL = keypoint_rcnn.Plan(
+    stem=4,
+    blocks=(1, 2, 1, 1),
+    widths=(8, 8, 16, 16),
+    bottlenecks=(4, 4, 8, 8),
+    groups=2,
+    pyramid=8,
+    pooled=3,
+    hidden=6,
+    keypoint_widths=(5, 7),
+)
+
+
+def arrays_of(family: str, plan: keypoint_rcnn.Plan = SMALL) -> dict[str, np.ndarray]:
+    """A file's arrays, every one of its own numbers, under the family's names."""
+    layout, rng, result = LAYOUTS[family], np.random.default_rng(0), {}
+    for name, shape in plan.shapes():
+        if "bbox_pred" in name and "predictor" in name:
+            shape = (layout.box_rows, *shape[1:])
+        if source := layout.source(name, plan.blocks):
+            result[source] = rng.standard_normal(shape, np.float32)
+    return result
+
+
+def save(path: Path, family: str, arrays: dict[str, np.ndarray]) -> Path:
+    """Write arrays as the family's programs do."""
+    if family == "caffe2":
+        cfg = "MODEL: {BBOX_REG_WEIGHTS: [10., 10., 5., 5.]}\nRESNETS: {STRIDE_1X1: false}"
+        path.write_bytes(pickle.dumps({"blobs": arrays, "cfg": cfg}, protocol=2))
+    elif family == "detectron2":
+        path.write_bytes(pickle.dumps({"model": arrays, "__author__": "somebody"}, protocol=4))
+    else:
+        torch.save(OrderedDict((k, torch.from_numpy(v)) for k, v in arrays.items()), path)
+    return path
