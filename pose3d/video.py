@@ -7,7 +7,7 @@ the file, and its presentation time in seconds since the file's first frame.
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from os import PathLike
@@ -207,7 +207,7 @@ class Video:
             self.warnings.append(f"{ledger.repeated} frames with the time of another were left out")
 
 
-def read_ahead(items: Iterable[T], depth: int) -> Iterator[T]:
+def read_ahead(items: Iterable[T], depth: int) -> Generator[T]:
     """The same items, made in a thread of their own that is up to `depth` ahead.
 
     What `items` raises is raised here. The thread ends with the items, and soon after this

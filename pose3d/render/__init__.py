@@ -1,0 +1,6 @@
+"""Recordings to look at: keypoints on the frames, skeletons in space beside them."""
+
+from pose3d.render.overlay import draw_people
+from pose3d.render.video import render_video
+
+__all__ = ["draw_people", "render_video"]

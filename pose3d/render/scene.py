@@ -1,0 +1,179 @@
+"""The 3D panel: skeletons on a floor with metre squares, seen by a camera that stands still.
+
+It looks from where the video's camera stands, from a little higher and a little to the side, so
+that who is left in the video is left here, and depth can be seen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pose3d.render import draw, style
+from pose3d.render.style import Sizes
+from pose3d.skeleton import H36M
+
+Array = NDArray[np.float64]
+
+YAW, PITCH = np.radians(24.0), np.radians(14.0)  # to the side, downwards
+FIELD_OF_VIEW = np.radians(30.0)  # over the panel's height
+MARGIN = 0.06  # of the panel, left free on every side
+REACH = 0.35  # metres between anybody and the edge of the floor
+LARGEST = 14.0  # metres of floor; who is farther away is outside
+NEAR = 0.1  # metres before the camera from which things are drawn
+HEAD = H36M.index("Head")
+Figure = tuple[int, Array]  # a person's number and joints (17, 3)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera in the world frame.
+
+    Attributes
+    ----------
+    rotation
+        (3, 3), world to camera: x right, y down, z forward.
+    translation
+        (3,): x_camera = rotation x_world + translation.
+    focal, centre
+        Pixels; (cx, cy).
+    """
+
+    rotation: Array
+    translation: Array
+    focal: float
+    centre: tuple[float, float]
+
+    def seen(self, points: NDArray[np.floating]) -> Array:
+        """Pixels and depth (..., 3) of points (..., 3) in the world; NaN behind the camera."""
+        inside = np.asarray(points, float) @ self.rotation.T + self.translation
+        depth = inside[..., 2]
+        depth = np.where(depth > NEAR, depth, np.nan)
+        pixels = self.focal * inside[..., :2] / depth[..., None] + self.centre
+        return np.concatenate([pixels, depth[..., None]], -1)
+
+    @classmethod
+    def around(cls, low: Array, high: Array, size: tuple[int, int]) -> "Camera":
+        """One that sees a box of the world from corner to corner in a panel of a size."""
+        width, height = size
+        turn = np.array([[np.cos(YAW), 0, -np.sin(YAW)], [0, 1, 0], [np.sin(YAW), 0, np.cos(YAW)]])
+        tilt = np.array(
+            [[1, 0, 0], [0, np.cos(PITCH), -np.sin(PITCH)], [0, np.sin(PITCH), np.cos(PITCH)]]
+        )
+        rotation = np.diag([1.0, -1, -1]) @ tilt @ turn
+        focal = height / 2 / np.tan(FIELD_OF_VIEW / 2)
+        corners = np.stack(np.meshgrid(*np.stack([low, high], 1)), -1).reshape(-1, 3)
+        inside = (corners - (low + high) / 2) @ rotation.T
+        room = np.array([width, height]) * (0.5 - MARGIN)
+        near = (focal * np.abs(inside[:, :2]) / room - inside[:, 2:]).max()
+        distance = max(near, NEAR - inside[:, 2].min() + NEAR)
+        camera = cls(
+            rotation,
+            np.array([0, 0, distance]) - rotation @ (low + high) / 2,
+            focal,
+            (width / 2, height / 2),
+        )
+        pixels = camera.seen(corners)[:, :2]
+        off = (pixels.min(0) + pixels.max(0)) / 2 - [width / 2, height / 2]
+        return cls(rotation, camera.translation, focal, (width / 2 - off[0], height / 2 - off[1]))
+
+
+class Scene:
+    """A panel of a size, with the floor that all of a recording's people need.
+
+    Parameters
+    ----------
+    people
+        Everyone's joints (T, 17, 3) in the world frame; NaN where missing.
+    size
+        Width and height, pixels.
+    """
+
+    def __init__(self, people: Sequence[Array], size: tuple[int, int]) -> None:
+        self.size = size
+        self.sizes = Sizes.of(size[1])
+        low, high = extent(people)
+        self.camera = Camera.around(low, high, size)
+        self._empty = self._floor(low, high)
+
+    def draw(self, figures: Sequence[Figure]) -> NDArray[np.uint8]:
+        """The panel RGB uint8 (H, W, 3) with these people in it, the nearer ones in front."""
+        canvas = self._empty.copy()
+        strokes: list[tuple[float, Array, Array, style.Colour]] = []
+        for number, joints in figures:
+            self._shadow(canvas, joints)
+            points = self.camera.seen(joints)
+            for a, b in H36M.bones:
+                colour = style.of_bone(H36M, (a, b), style.of_person(number))
+                strokes.append((points[a, 2] + points[b, 2], points[a, :2], points[b, :2], colour))
+        seen = [stroke for stroke in strokes if np.isfinite(stroke[0])]
+        for _, a, b, colour in sorted(seen, key=lambda stroke: -stroke[0]):
+            draw.line(canvas, a, b, colour, self.sizes.bone + 1, self.sizes.outline)
+        for number, joints in figures:
+            top = self.camera.seen(joints[HEAD] + np.array([0, 0.28, 0]))
+            draw.label(canvas, str(number), top[:2], style.of_person(number), self.sizes)
+        return canvas
+
+    def _shadow(self, canvas: NDArray[np.uint8], joints: Array) -> None:
+        """What the sun in the zenith would leave of a skeleton on the floor."""
+        flat = self.camera.seen(joints * [1, 0, 1])[:, :2]
+        for a, b in H36M.bones:
+            draw.line(canvas, flat[a], flat[b], style.SHADOW, self.sizes.bone + 1)
+
+    def _floor(self, low: Array, high: Array) -> NDArray[np.uint8]:
+        """The panel without people: metre squares, a scale, and which colour is which side."""
+        width, height = self.size
+        canvas = np.full((height, width, 3), style.BACKGROUND, np.uint8)
+        x0, z0 = (int(np.floor(v)) for v in low[[0, 2]])
+        x1, z1 = (int(np.ceil(v)) for v in high[[0, 2]])
+        ground = self.camera.seen(np.array([[x0, 0, z0], [x1, 0, z0], [x1, 0, z1], [x0, 0, z1]]))
+        if np.isfinite(ground).all():
+            outline = np.array([draw.fixed(p) for p in ground[:, :2]])
+            cv2.fillConvexPoly(canvas, outline, style.FLOOR, cv2.LINE_AA, draw.SHIFT)
+        thin = max(self.sizes.bone // 3, 1)
+        for x in range(x0, x1 + 1):
+            self._segment(canvas, (x, 0, z0), (x, 0, z1), style.GRID, thin)
+        for z in range(z0, z1 + 1):
+            self._segment(canvas, (x0, 0, z), (x1, 0, z), style.GRID, thin)
+        self._segment(canvas, (x0, 0, z1), (x0 + 1, 0, z1), style.TEXT, self.sizes.bone)
+        x, y = self.camera.seen(np.array([x0 + 0.5, 0, z1]))[:2]
+        wide, tall = draw.text_size("1 m", self.sizes)
+        if np.isfinite(x):
+            at = np.clip([x - wide / 2, y + 1.8 * tall], [0, tall], [width - wide, height - 4])
+            draw.text(canvas, "1 m", at, style.TEXT, self.sizes)
+        x = 0.8 * tall
+        for words, colour in (("left", style.LEFT), ("right", style.RIGHT)):
+            draw.text(canvas, words, np.array([x, 1.8 * tall]), colour, self.sizes)
+            x += draw.text_size(words + " ", self.sizes)[0]
+        return canvas
+
+    def _segment(
+        self,
+        canvas: NDArray[np.uint8],
+        a: tuple[float, float, float],
+        b: tuple[float, float, float],
+        colour: style.Colour,
+        width: int,
+    ) -> None:
+        ends = self.camera.seen(np.array([a, b]))
+        draw.line(canvas, ends[0, :2], ends[1, :2], colour, width)
+
+
+def extent(people: Sequence[Array]) -> tuple[Array, Array]:
+    """Lower and upper corner of the box that people move in, from the floor up.
+
+    One joint in two hundred may lie outside: estimates have outliers.
+    """
+    points = [joints.reshape(-1, 3) for joints in people]
+    known = np.concatenate([*points, np.zeros((0, 3))])
+    known = known[np.isfinite(known).all(-1)]
+    if not len(known):
+        return np.array([-1.5, 0, -1.5]), np.array([1.5, 2, 1.5])
+    low, high = np.quantile(known, [0.005, 0.995], axis=0)
+    middle = (low + high) / 2
+    low, high = np.maximum(low, middle - LARGEST / 2), np.minimum(high, middle + LARGEST / 2)
+    low, high = low - REACH, high + REACH
+    low[1], high[1] = min(0.0, low[1] + REACH), max(high[1], 1.0)
+    return low, high
