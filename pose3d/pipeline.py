@@ -34,6 +34,8 @@ class Options:
     ----------
     detector, lifter
         Weights by name, URL or file; None for the default ones.
+    dialect
+        How weights of a file are to be run that does not say it, such as ``detectron2-d1``.
     device
         ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
     precision
@@ -52,6 +54,7 @@ class Options:
 
     detector: str | None = None
     lifter: str | None = None
+    dialect: str | None = None
     device: str = "auto"
     precision: str = "auto"
     batch_size: int = 8
@@ -71,6 +74,11 @@ class Options:
     def weights(self, kind: str) -> str:
         """Name, URL or file of the ``detector`` or ``lifter``."""
         return str(getattr(self, kind) or default(kind))  # type: ignore[arg-type]
+
+    def dialect_of(self, kind: str) -> str | None:
+        """The dialect, if it is one of a ``detector`` or ``lifter``; only VideoPose3D's lift."""
+        lifts = (self.dialect or "").startswith("videopose3d")
+        return self.dialect if lifts == (kind == "lifter") else None
 
 
 def count(people: str | int) -> int | None:
@@ -322,13 +330,19 @@ def loaded_detector(options: Options) -> DetectorLike:
         precision=options.precision,
         min_score=options.min_score,
         max_people=options.max_people,
+        dialect=options.dialect_of("detector"),
     )
 
 
 def loaded_lifter(options: Options) -> LifterLike:
     """The lifter that options name; the last one is kept for the next video."""
     sha256 = _weight_facts(options, "lifter", None)["sha256"]
-    return _lifter(options.weights("lifter"), sha256, device=options.device)
+    return _lifter(
+        options.weights("lifter"),
+        sha256,
+        device=options.device,
+        dialect=options.dialect_of("lifter"),
+    )
 
 
 @lru_cache(maxsize=1)

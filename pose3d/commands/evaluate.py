@@ -43,7 +43,7 @@ def poses(prediction: Path, truth: Path, as_json: bool) -> None:
 )
 @click.option("--images", type=FOLDER, required=True, metavar="DIR", help="Its pictures.")
 @click.option("--every", type=click.IntRange(1), default=1, metavar="N", help="Every Nth picture.")
-@options("detector", "device", "precision", "json", *COMMON)
+@options("detector", "dialect", "registry", "device", "precision", "json", *COMMON)
 @click.pass_obj
 def detector(
     console: Console,
@@ -51,6 +51,7 @@ def detector(
     images: Path,
     every: int,
     detector: str | None,
+    dialect: str | None,
     device: str,
     precision: str,
     as_json: bool,
@@ -61,7 +62,8 @@ def detector(
     from pose3d.weights import default
 
     # AP is the area under the whole curve, so low scores count too.
-    model = load_detector(detector or default("detector"), device, precision, min_score=0.01)
+    name = detector or default("detector")
+    model = load_detector(name, device, precision, min_score=0.01, dialect=dialect)
     bars = Bars("evaluate", shown=not console.quiet)
     done = 0
 
@@ -80,13 +82,14 @@ def detector(
 @click.option("--clean", is_flag=True, help="True keypoints instead of noisy ones.")
 @click.option("--seed", type=int, help="Of cameras and noise.")
 @click.option("--views", type=click.IntRange(1), help="Cameras a clip.")
-@options("lifter", "device", "json", *COMMON)
+@options("lifter", "dialect", "registry", "device", "json", *COMMON)
 @click.pass_obj
 def lifter(
     console: Console,
     archive: Path,
     clean: bool,
     lifter: str | None,
+    dialect: str | None,
     device: str,
     as_json: bool,
     **chosen: Any,
@@ -105,7 +108,7 @@ def lifter(
         bars.advance("clips", done)
 
     given = {name: value for name, value in chosen.items() if value is not None}
-    model = load_lifter(lifter or default("lifter"), device)
+    model = load_lifter(lifter or default("lifter"), device, dialect=dialect)
     scores = evaluate_lifter(model, archive, not clean, progress=advance, **given)
     bars.close()
     _print(asdict(scores), as_json)

@@ -96,7 +96,7 @@ def detect(
 @click.argument("recordings", nargs=-1, required=True, metavar="RECORDING...")
 @options("output")
 @save_option("npz", FORMATS)
-@options("lifter", "device", "overwrite", *COMMON)
+@options("lifter", "dialect", "registry", "device", "overwrite", *COMMON)
 @click.pass_obj
 def lift(
     console: Console,

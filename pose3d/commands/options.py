@@ -1,6 +1,7 @@
 """Options that several commands share, from arguments, environment and configuration files."""
 
 import logging
+import os
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -118,6 +119,21 @@ def _listen(ctx: click.Context, param: click.Parameter, value: bool) -> None:
         logging.getLogger("pose3d").setLevel(level)
 
 
+def _use_registry(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:
+    """Let the registry of weights read the user's file while the command runs."""
+    if path is None:
+        return
+    before = os.environ.get("POSE3D_REGISTRY")
+    os.environ["POSE3D_REGISTRY"] = str(path)
+
+    def restore() -> None:
+        del os.environ["POSE3D_REGISTRY"]
+        if before is not None:
+            os.environ["POSE3D_REGISTRY"] = before
+
+    ctx.call_on_close(restore)
+
+
 OPTIONS: dict[str, Callable[[F], F]] = {
     "output": click.option(
         "-o", "--output", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
@@ -128,6 +144,16 @@ OPTIONS: dict[str, Callable[[F], F]] = {
     ),
     "lifter": click.option(
         "--lifter", metavar="NAME|URL|FILE", help="Weights that turn keypoints into 3D.",
+    ),
+    "dialect": click.option(
+        "--dialect", metavar="NAME",
+        help="How to run weights from a file that does not say it: detectron2-d1, "
+        "videopose3d-causal, videopose3d-h36m.",
+    ),
+    "registry": click.option(
+        "--registry", metavar="FILE.toml", expose_value=False, callback=_use_registry,
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Your own names for weights, besides the public ones.",
     ),
     "device": click.option(
         "--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:1",
@@ -180,6 +206,8 @@ OPTIONS: dict[str, Callable[[F], F]] = {
 
 DETECTION = (
     "detector",
+    "dialect",
+    "registry",
     "device",
     "precision",
     "batch_size",

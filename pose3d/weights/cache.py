@@ -8,6 +8,8 @@ it failed its check.
 import logging
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pose3d.errors import PoseError
@@ -102,7 +104,8 @@ def _fetch(entry: Weights, path: Path, progress: Progress | None) -> Path:
     reasons = []
     for url in entry.urls:
         try:
-            download(url, part, progress)
+            with _shown(entry, progress) as report:
+                download(url, part, report)
             found = _check(entry, url, part, path)
         except (UnavailableError, UnverifiedError) as error:
             reasons.append(f"{url}: {error}")
@@ -113,6 +116,24 @@ def _fetch(entry: Weights, path: Path, progress: Progress | None) -> Path:
         part.with_name(part.name + ".json").unlink(missing_ok=True)
         return path
     raise PoseError(f"{entry.name} cannot be fetched: {'; '.join(reasons)}")
+
+
+@contextmanager
+def _shown(entry: Weights, progress: Progress | None) -> Iterator[Progress]:
+    """Whom the caller wants told how far a download is; else a bar, where somebody can see it."""
+    if progress:
+        yield progress
+        return
+    from tqdm import tqdm
+
+    hidden = True if not _log.isEnabledFor(logging.WARNING) else None  # None: unless a terminal
+    with tqdm(desc=entry.name, unit="B", unit_scale=True, disable=hidden) as bar:
+
+        def advance(done: int, total: int | None) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield advance
 
 
 def _check(entry: Weights, url: str, part: Path, path: Path) -> str:
