@@ -237,9 +237,8 @@ def test_up_can_be_given() -> None:
 def test_an_upside_down_video_has_its_floor_at_the_top() -> None:
     scene = walker()
     over = np.diag([-1.0, -1, 1])
-    turned = Scene(
-        scene.times, scene.joints @ over, scene.keypoints @ over, scene.intrinsics, over @ scene.rotation
-    )  # fmt: skip
+    joints, keypoints, rotation = scene.joints @ over, scene.keypoints @ over, over @ scene.rotation
+    turned = Scene(scene.times, joints, keypoints, scene.intrinsics, rotation)
     someone = prepared(turned)
     (placed,), _ = to_world((someone,), [rays_of(turned, someone)])
     assert (placed.pose.world[:, 10, 1] > 1.3).all()

@@ -29,6 +29,7 @@ LEGS = (
 )
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.integer]
 
 
 def planted_path(
@@ -68,11 +69,11 @@ def planted_path(
         offsets=[0, 1, -1, 2, -2],
         shape=(count, count),
     ).tocoo()
-    rows: list[Array] = []
-    columns: list[Array] = []
+    rows: list[Indices] = []
+    columns: list[Indices] = []
     values: list[Array] = []
 
-    def put(row: Array, column: Array, value: Array) -> None:
+    def put(row: Indices, column: Indices, value: Array) -> None:
         rows.append(row)
         columns.append(column)
         values.append(value)

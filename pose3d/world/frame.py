@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pose3d.body import bone_lengths, stature
 from pose3d.errors import UsageError
 from pose3d.sequence import Person, Pose3D
-from pose3d.world.contact import ANKLES, Stance, lasting, standing, stances
+from pose3d.world.contact import ANKLES, Stance, lasting, stances, standing
 from pose3d.world.feet import planted_path, with_feet_at
 from pose3d.world.ground import (
     SUPPORT_ERROR,
@@ -170,10 +170,10 @@ def parse_up(text: str) -> str | Array:
     return unit(vector)
 
 
-def _body(person: Person, rays: NDArray[np.floating]) -> Body:
+def _body(person: Person, keypoints: NDArray[np.floating]) -> Body:
     assert person.pose is not None
     joints = np.asarray(person.pose.joints, float)
-    rays, times = np.asarray(rays, float), np.asarray(person.keypoints.time, float)
+    rays, times = np.asarray(keypoints, float), np.asarray(person.keypoints.time, float)
     scores = np.asarray(person.keypoints.score, float)
     root, evidence = root_path(joints, rays, scores, times)
     tall = stature(bone_lengths(joints))
