@@ -284,7 +284,7 @@ def test_written_videos_play_in_browsers(tmp_path: Path) -> None:
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.pix_fmt) == ("h264", "yuv420p")
         assert (stream.width, stream.height) == (320, 240)
-        assert stream.codec_context.colorspace == 1
+        assert stream.codec_context.colorspace == 6
         assert float(stream.duration * stream.time_base) == pytest.approx(5 / 25)
     content = path.read_bytes()
     assert content.index(b"moov") < content.index(b"mdat")

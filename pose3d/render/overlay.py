@@ -10,6 +10,8 @@ from pose3d.skeleton import COCO
 
 LEAST_SCORE = 0.1  # keypoints below are left out
 CERTAIN_SCORE = 0.4  # those below are thin and faint
+FADE = 0.25
+OVER_THE_EYES = 0.08  # how much of the body, from eyes to ankles, reaches over the eyes
 
 
 def draw_people(picture: NDArray[np.uint8], people: People) -> NDArray[np.uint8]:
@@ -53,28 +55,23 @@ def draw_person(
     sizes
         Of lines and letters.
     """
-    seen = np.isfinite(keypoints).all(-1) & (np.nan_to_num(scores) >= LEAST_SCORE)
+    scores = np.nan_to_num(scores)
+    seen = np.isfinite(keypoints).all(-1) & (scores >= LEAST_SCORE)
     if not seen.any():
         return
     colour = of_person(number)
-    strong = np.nan_to_num(scores) >= CERTAIN_SCORE
+    strong = scores >= CERTAIN_SCORE
     for certain in (False, True):
-        for bone in COCO.bones:
-            a, b = bone
+        width, outline = (sizes.bone, sizes.outline) if certain else (sizes.bone // 2, 1)
+        fade = 0.0 if certain else FADE
+        for a, b in COCO.bones:
             if seen[a] and seen[b] and (strong[a] and strong[b]) == certain:
-                shade = of_bone(COCO, bone, colour)
-                width = sizes.bone if certain else max(sizes.bone // 2, 1)
-                draw.line(
-                    canvas, keypoints[a], keypoints[b],
-                    shade if certain else faded(shade, 0.35), width, sizes.outline,
-                )  # fmt: skip
-    for joint in np.flatnonzero(seen).tolist():
-        shade = of_joint(COCO, joint, colour)
-        radius = sizes.joint if strong[joint] else sizes.joint / 2
-        draw.dot(
-            canvas, keypoints[joint], shade if strong[joint] else faded(shade, 0.35), radius,
-            sizes.outline,
-        )  # fmt: skip
-    known = keypoints[seen]
-    above = np.array([np.median(known[:, 0]), known[:, 1].min() - 6 * sizes.bone])
-    draw.label(canvas, str(number), above, colour, sizes)
+                shade = faded(of_bone(COCO, (a, b), colour), fade)
+                draw.line(canvas, keypoints[a], keypoints[b], shade, width, outline)
+        radius = sizes.joint if certain else sizes.joint / 2
+        for joint in np.flatnonzero(seen & (strong == certain)).tolist():
+            shade = faded(of_joint(COCO, joint, colour), fade)
+            draw.dot(canvas, keypoints[joint], shade, radius, outline)
+    low, high = keypoints[seen].min(0), keypoints[seen].max(0)
+    top = low[1] - OVER_THE_EYES * (high[1] - low[1]) - 2 * sizes.bone
+    draw.label(canvas, str(number), np.array([(low[0] + high[0]) / 2, top]), colour, sizes)

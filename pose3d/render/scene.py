@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 YAW, PITCH = np.radians(24.0), np.radians(14.0)  # to the side, downwards
 FIELD_OF_VIEW = np.radians(30.0)  # over the panel's height
 MARGIN = 0.06  # of the panel, left free on every side
-REACH = 0.35  # metres between anybody and the edge of the floor
+REACH = 0.5  # metres between anybody and the edge of the floor
 LARGEST = 14.0  # metres of floor; who is farther away is outside
 NEAR = 0.1  # metres before the camera from which things are drawn
 HEAD = H36M.index("Head")
@@ -56,7 +56,7 @@ class Camera:
 
     @classmethod
     def around(cls, low: Array, high: Array, size: tuple[int, int]) -> "Camera":
-        """One that sees a box of the world from corner to corner in a panel of a size."""
+        """The nearest one that sees a box of the world, from corner to corner, in a panel."""
         width, height = size
         turn = np.array([[np.cos(YAW), 0, -np.sin(YAW)], [0, 1, 0], [np.sin(YAW), 0, np.cos(YAW)]])
         tilt = np.array(
@@ -66,18 +66,23 @@ class Camera:
         focal = height / 2 / np.tan(FIELD_OF_VIEW / 2)
         corners = np.stack(np.meshgrid(*np.stack([low, high], 1)), -1).reshape(-1, 3)
         inside = (corners - (low + high) / 2) @ rotation.T
-        room = np.array([width, height]) * (0.5 - MARGIN)
-        near = (focal * np.abs(inside[:, :2]) / room - inside[:, 2:]).max()
-        distance = max(near, NEAR - inside[:, 2].min() + NEAR)
-        camera = cls(
-            rotation,
-            np.array([0, 0, distance]) - rotation @ (low + high) / 2,
-            focal,
-            (width / 2, height / 2),
-        )
-        pixels = camera.seen(corners)[:, :2]
-        off = (pixels.min(0) + pixels.max(0)) / 2 - [width / 2, height / 2]
-        return cls(rotation, camera.translation, focal, (width / 2 - off[0], height / 2 - off[1]))
+        room = np.array([width, height]) * (1 - 2 * MARGIN)
+
+        def seen(distance: float) -> Array:
+            return focal * inside[:, :2] / (inside[:, 2:] + distance)
+
+        too_near = 1 - inside[:, 2].min()
+        enough = too_near + 100 * float(np.linalg.norm(high - low))
+        for _ in range(40):
+            middle = (too_near + enough) / 2
+            if (np.ptp(seen(middle), axis=0) > room).any():
+                too_near = middle
+            else:
+                enough = middle
+        corner = seen(enough)
+        x, y = np.array([width, height]) / 2 - (corner.min(0) + corner.max(0)) / 2
+        translation = np.array([0, 0, enough]) - rotation @ (low + high) / 2
+        return cls(rotation, translation, focal, (float(x), float(y)))
 
 
 class Scene:
@@ -109,10 +114,10 @@ class Scene:
                 colour = style.of_bone(H36M, (a, b), style.of_person(number))
                 strokes.append((points[a, 2] + points[b, 2], points[a, :2], points[b, :2], colour))
         seen = [stroke for stroke in strokes if np.isfinite(stroke[0])]
-        for _, a, b, colour in sorted(seen, key=lambda stroke: -stroke[0]):
-            draw.line(canvas, a, b, colour, self.sizes.bone + 1, self.sizes.outline)
+        for _, start, end, colour in sorted(seen, key=lambda stroke: -stroke[0]):
+            draw.line(canvas, start, end, colour, self.sizes.bone + 1, self.sizes.outline)
         for number, joints in figures:
-            top = self.camera.seen(joints[HEAD] + np.array([0, 0.28, 0]))
+            top = self.camera.seen(joints[HEAD] + np.array([0, 0.2, 0]))
             draw.label(canvas, str(number), top[:2], style.of_person(number), self.sizes)
         return canvas
 
@@ -126,27 +131,25 @@ class Scene:
         """The panel without people: metre squares, a scale, and which colour is which side."""
         width, height = self.size
         canvas = np.full((height, width, 3), style.BACKGROUND, np.uint8)
-        x0, z0 = (int(np.floor(v)) for v in low[[0, 2]])
-        x1, z1 = (int(np.ceil(v)) for v in high[[0, 2]])
-        ground = self.camera.seen(np.array([[x0, 0, z0], [x1, 0, z0], [x1, 0, z1], [x0, 0, z1]]))
-        if np.isfinite(ground).all():
-            outline = np.array([draw.fixed(p) for p in ground[:, :2]])
-            cv2.fillConvexPoly(canvas, outline, style.FLOOR, cv2.LINE_AA, draw.SHIFT)
+        (x0, z0), (x1, z1) = low[[0, 2]], high[[0, 2]]
+        edge = self.camera.seen(np.array([[x0, 0, z0], [x1, 0, z0], [x1, 0, z1], [x0, 0, z1]]))
+        outline = np.array([draw.fixed(p) for p in edge[:, :2]])
+        cv2.fillConvexPoly(canvas, outline, style.FLOOR, cv2.LINE_AA, draw.SHIFT)
         thin = max(self.sizes.bone // 3, 1)
-        for x in range(x0, x1 + 1):
+        for x in np.arange(np.ceil(x0), x1):
             self._segment(canvas, (x, 0, z0), (x, 0, z1), style.GRID, thin)
-        for z in range(z0, z1 + 1):
+        for z in np.arange(np.ceil(z0), z1):
             self._segment(canvas, (x0, 0, z), (x1, 0, z), style.GRID, thin)
-        self._segment(canvas, (x0, 0, z1), (x0 + 1, 0, z1), style.TEXT, self.sizes.bone)
-        x, y = self.camera.seen(np.array([x0 + 0.5, 0, z1]))[:2]
+        begin = float(np.ceil(x0))
+        self._segment(canvas, (begin, 0, z1), (begin + 1, 0, z1), style.TEXT, self.sizes.bone)
+        x, y = self.camera.seen(np.array([begin + 0.5, 0, z1]))[:2]
         wide, tall = draw.text_size("1 m", self.sizes)
-        if np.isfinite(x):
-            at = np.clip([x - wide / 2, y + 1.8 * tall], [0, tall], [width - wide, height - 4])
-            draw.text(canvas, "1 m", at, style.TEXT, self.sizes)
-        x = 0.8 * tall
+        at = np.clip([x - wide / 2, y + 1.8 * tall], [0, tall], [width - wide, height - 4])
+        draw.text(canvas, "1 m", at, style.TEXT, self.sizes)
+        left = 0.8 * tall
         for words, colour in (("left", style.LEFT), ("right", style.RIGHT)):
-            draw.text(canvas, words, np.array([x, 1.8 * tall]), colour, self.sizes)
-            x += draw.text_size(words + " ", self.sizes)[0]
+            draw.text(canvas, words, np.array([left, 1.8 * tall]), colour, self.sizes)
+            left += draw.text_size(words + " ", self.sizes)[0]
         return canvas
 
     def _segment(

@@ -19,6 +19,7 @@ from pose3d.sequence import Person, Recording
 from pose3d.video import Frame, Video, VideoInfo, VideoWriter, read_ahead
 
 LOWEST, HIGHEST, WIDEST = 480, 720, 1920  # pixels of the left panel
+SCENE_WIDTH = 4 / 3  # of the right one, in heights: people move about more than up and down
 
 
 def render_video(
@@ -82,7 +83,7 @@ class _Painter:
         lifted = [joints for joints in self.joints if joints is not None]
         self.scene: Scene | None = None
         if lifted or "lift" in recording.meta.get("steps", ()):
-            self.scene = Scene(lifted, (size[1], size[1]))
+            self.scene = Scene(lifted, (2 * round(SCENE_WIDTH * size[1] / 2), size[1]))
 
     def paint(self, frame: Frame) -> NDArray[np.uint8]:
         """The picture RGB uint8 (H, W, 3) of a frame."""
