@@ -1,6 +1,7 @@
 """The stages in order: video to keypoints to motion."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from itertools import islice
@@ -161,15 +162,15 @@ def detect(
         model = detector if callable(detector) else loaded_detector(chosen)
     tracker = Tracker()
     frames = 0
-    batches = read_ahead(batched(video, chosen.batch_size), depth=2)
-    for batch in progress.waiting("decode", batches):
-        with progress.stage("detect"):
-            answers = model([frame.image for frame in batch])
-        with progress.stage("track"):
-            for frame, people in zip(batch, answers, strict=True):
-                tracker.update(frame.index, frame.time, people)
-        frames += len(batch)
-        progress.advance("detect", frames, video.info.frames)
+    with closing(read_ahead(batched(video, chosen.batch_size), depth=2)) as batches:
+        for batch in progress.waiting("decode", batches):
+            with progress.stage("detect"):
+                answers = model([frame.image for frame in batch])
+            with progress.stage("track"):
+                for frame, people in zip(batch, answers, strict=True):
+                    tracker.update(frame.index, frame.time, people)
+            frames += len(batch)
+            progress.advance("detect", frames, video.info.frames)
     if frames < 2:
         raise PoseError(
             f"{path} has {frames or 'no'} frame{'' if frames else 's'} to use: motion needs two or "

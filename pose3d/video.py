@@ -316,7 +316,7 @@ class VideoWriter:
             self._begin = time
             self._stream = self._add_stream(picture.shape[1], picture.shape[0])
         # OpenCV knows BT.601 only, but takes a tenth of FFmpeg's time.
-        planes = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)
+        planes: Any = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)
         frame = av.VideoFrame.from_ndarray(planes, "yuv420p")
         stamp = max(round((time - self._begin) * TICKS), self._last + 1)
         frame.pts, frame.time_base = stamp, Fraction(1, TICKS)
