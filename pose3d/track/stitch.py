@@ -161,15 +161,14 @@ def exchanged(fragments: list[Fragment]) -> list[Fragment]:
 
 def parted(fragments: list[Fragment]) -> list[Fragment]:
     """Fragments, cut where they passed from one person to another whom that one met."""
+    moments: list[list[tuple[float, float]]] = [[] for _ in fragments]
+    for a, b in _simultaneous(fragments):
+        spans = _meetings(fragments[a], fragments[b])
+        moments[a] += spans
+        moments[b] += spans
     result = []
     for n, fragment in enumerate(fragments):
-        moments = [
-            (start, end)
-            for a, b in _simultaneous(fragments)
-            if n in (a, b)
-            for start, end in _meetings(fragments[a], fragments[b])
-        ]
-        for start, end in sorted(moments):
+        for start, end in sorted(moments[n]):
             before = fragment.wear(start - AROUND, start)
             after = fragment.wear(end, end + AROUND)
             if before is None or after is None or difference(before, after) < UNLIKE:
