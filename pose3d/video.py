@@ -8,6 +8,7 @@ the file, and its presentation time in seconds since the file's first frame.
 import queue
 import threading
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from os import PathLike
@@ -348,9 +349,11 @@ class VideoWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        try:
-            if kind is None and self._stream is not None:
-                self._mux(None)
-        finally:
-            if self._container is not None:
+        assert self._container is not None
+        if kind is not None:
+            with suppress(OSError):  # a full disk, say, which the error before this one has told of
                 self._container.close()
+            return
+        with self._container:
+            if self._stream is not None:
+                self._mux(None)

@@ -59,8 +59,8 @@ class Sizes:
         """For a picture of this height."""
         unit = max(height, 240) / 240
         return cls(
-            bone=max(round(unit), 2),
-            joint=max(1.1 * unit, 2.0),
+            bone=max(round(1.4 * unit), 2),
+            joint=max(1.4 * unit, 2.0),
             outline=max(round(0.35 * unit), 1),
             font=0.28 * unit,
             text=max(round(0.4 * unit), 1),
