@@ -31,6 +31,10 @@ def off(sequence: Keypoints2D, scene: Scene) -> np.ndarray:
     return np.linalg.norm(sequence.keypoints - scene.pixels, axis=-1)
 
 
+def pairs(*parts: str) -> list[int]:
+    return [COCO.index(f"{side}_{part}") for part in parts for side in ("left", "right")]
+
+
 def test_what_is_right_stays(scene: Scene) -> None:
     assert off(clean(exact(scene)), scene).max() < 3
     assert np.median(off(clean(exact(scene)), scene)) < 0.3
@@ -41,7 +45,7 @@ def test_trembling_is_less(scene: Scene) -> None:
     noisy = exact(scene)
     shake = chance.normal(0, 3, noisy.keypoints.shape).astype(np.float32)
     noisy = replace(noisy, keypoints=noisy.keypoints + shake)
-    trunk = [COCO.index(f"{side}_{part}") for side in ("left", "right") for part in ("shoulder", "hip")]  # fmt: skip
+    trunk = pairs("shoulder", "hip")
     before, after = off(noisy, scene)[:, trunk].mean(), off(clean(noisy), scene)[:, trunk].mean()
     assert after < 0.85 * before
 
@@ -67,7 +71,7 @@ def test_a_leap_away_and_back_is_taken_out(scene: Scene, frames: int) -> None:
 def test_left_and_right_exchanged_for_a_moment_are_put_back(scene: Scene) -> None:
     noisy = exact(scene)
     keypoints = noisy.keypoints.copy()
-    legs = [COCO.index(f"{side}_{part}") for part in ("hip", "knee", "ankle") for side in ("left", "right")]  # fmt: skip
+    legs = pairs("hip", "knee", "ankle")
     apart = np.linalg.norm(keypoints[:, legs[::2]] - keypoints[:, legs[1::2]], axis=-1).mean(1)
     start = int(np.argmax(np.minimum(apart[:-6], apart[6:])))
     rows = slice(start, start + 6)
@@ -103,9 +107,8 @@ def test_a_punch_keeps_its_speed(every: int) -> None:
     """The wrist's peak speeds in space, from the keypoints at their true depth, lose under 5 %."""
     whole = motion("cmu.npz", "cmu_14_02", (0, 1.4, 4))
     rows = slice(0, None, every)
-    scene = Scene(
-        whole.times[rows], whole.joints[rows], whole.keypoints[rows], whole.intrinsics, whole.rotation
-    )  # fmt: skip
+    joints, keypoints = whole.joints[rows], whole.keypoints[rows]
+    scene = Scene(whole.times[rows], joints, keypoints, whole.intrinsics, whole.rotation)
     found = clean(exact(scene, score=0.8))
     depth = scene.keypoints[..., 2:]
     homogeneous = np.concatenate([found.keypoints, np.ones_like(depth)], -1)
@@ -123,7 +126,8 @@ def test_a_punch_keeps_its_speed(every: int) -> None:
 
 def test_uneven_times_and_little_data(scene: Scene) -> None:
     noisy = exact(scene)
-    assert clean(replace(noisy, **{k: v[:2] for k, v in vars(noisy).items()})).keypoints.shape == (2, 17, 2)  # fmt: skip
+    two = replace(noisy, **{name: value[:2] for name, value in vars(noisy).items()})
+    assert clean(two).keypoints.shape == (2, 17, 2)
     nothing = replace(
         noisy, keypoints=np.full_like(noisy.keypoints, np.nan), score=np.zeros_like(noisy.score)
     )
