@@ -260,6 +260,8 @@ def tool() -> dict[str, Any]:
 
 def detection_facts(path: Path, options: Options, detector: Any = None) -> dict[str, Any]:
     """The part of `meta` that decides what stage 1 gives: video, options, weights."""
+    if not path.is_file():
+        raise PoseError(f"{path}: no such file")
     values = asdict(options)
     return {
         "source": {"name": path.name, "sha256": sha256(path)},
@@ -291,6 +293,8 @@ def differences(meta: dict[str, Any], facts: dict[str, Any]) -> list[str]:
             found.append(f"{name} {before.get(name)}, now {value}")
     weights = meta.get("weights", {})
     for kind, now in facts["weights"].items():
+        if kind == "lifter" and "lift" not in meta.get("steps", ()):
+            continue  # it is yet to be used
         then = weights.get(kind) or {"name": "none", "sha256": None}
         if then["sha256"] != now["sha256"]:
             same = then["name"] == now["name"]
