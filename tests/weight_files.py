@@ -35,7 +35,8 @@ def arrays_of(family: str, plan: keypoint_rcnn.Plan = SMALL) -> dict[str, np.nda
         if "bbox_pred" in name and "predictor" in name:
             shape = (layout.box_rows, *shape[1:])
         if source := layout.source(name, plan.blocks):
-            result[source] = rng.standard_normal(shape, np.float32)
+            numbers = rng.standard_normal(shape, np.float32)
+            result[source] = np.abs(numbers) if name.endswith("running_var") else numbers
     return result
 
 
