@@ -22,6 +22,9 @@ FILM_WIDTH = 36.0  # millimetres: what a focal length "as on 35 mm film" refers 
 SUBPIXELS = 64  # Qualisys counts in these
 COEFFICIENTS = (0, 4, 5, 8, 12, 14)  # how many distortion may have, as OpenCV has it
 
+UNREADABLE = (
+    ValueError, KeyError, TypeError, AttributeError, RecursionError, ElementTree.ParseError,
+)  # fmt: skip
 FILM_KEYS = re.compile(r"focal.?length.*35.?mm|35.?mm.*focal.?length", re.IGNORECASE)
 
 
@@ -235,7 +238,7 @@ def _cameras(path: Path) -> dict[str, dict[str, Any]]:
         return _tables(values)
     except OSError as error:
         raise PoseError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ElementTree.ParseError) as error:  # fmt: skip
+    except UNREADABLE as error:
         raise PoseError(f"{path} is no camera file that can be read ({error})") from error
 
 
@@ -280,7 +283,7 @@ def _qualisys(text: str) -> dict[str, dict[str, Any]]:
     """Cameras of a Qualisys calibration, by serial number; lengths are 64ths of a pixel."""
     if "<!" in text.replace("<!--", ""):
         raise ValueError("document types are not read")
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for camera in ElementTree.fromstring(text).iter("camera"):
         inner, view = camera.find("intrinsic"), camera.find("fov_video")
         if inner is None:
