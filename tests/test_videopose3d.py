@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from weight_files import lifter_state
 
 import pose3d
 from pose3d.errors import PoseError, UsageError
@@ -30,31 +31,6 @@ SIDES = {
     "h36m": ([4, 5, 6, 11, 12, 13], [1, 2, 3, 14, 15, 16]),
     "humaneva": ([2, 3, 4, 8, 9, 10], [5, 6, 7, 11, 12, 13]),
 }
-
-
-def checkpoint(widths: tuple, keypoints: int, inputs: int, joints: int, width: int = 16) -> dict:
-    """Random weights under the official names, with norms that matter."""
-    chance = torch.Generator().manual_seed(len(widths) * 100 + inputs * 10 + joints)
-
-    def normal(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=chance)
-
-    layers = {"expand_conv": normal(width, keypoints * inputs, widths[0]) / 4}
-    norms = ["expand_bn"]
-    for n, taps in enumerate(widths[1:]):
-        layers[f"layers_conv.{2 * n}"] = normal(width, width, taps) / 6
-        layers[f"layers_conv.{2 * n + 1}"] = normal(width, width, 1) / 4
-        norms += [f"layers_bn.{2 * n}", f"layers_bn.{2 * n + 1}"]
-    layers["shrink"] = normal(3 * joints, width, 1) / 4
-    state = {f"{name}.weight": weight for name, weight in layers.items()}
-    state["shrink.bias"] = normal(3 * joints)
-    for name in norms:
-        state[f"{name}.weight"] = 1 + normal(width) / 5
-        state[f"{name}.bias"] = normal(width) / 5
-        state[f"{name}.running_mean"] = normal(width) / 5
-        state[f"{name}.running_var"] = normal(width).abs() + 0.5
-        state[f"{name}.num_batches_tracked"] = torch.tensor(1000)
-    return state
 
 
 def plain(state: dict, widths: tuple, x: NDArray, causal: bool) -> NDArray:
@@ -130,7 +106,7 @@ def walk(frames: int, keypoints: int) -> tuple[NDArray, NDArray]:
 @pytest.mark.parametrize("name", FILES)
 def test_a_lifter_gives_what_the_paper_says(name: str, tmp_path: Path) -> None:
     widths, keypoints, inputs, joints, dialect = FILES[name]
-    state = checkpoint(widths, keypoints, inputs, joints)
+    state = lifter_state(widths, keypoints, inputs, joints)
     path = tmp_path / f"{name}.bin"
     torch.save({"epoch": 80, "lr": 1e-4, "model_pos": state}, path)
     gives = "humaneva" if joints == 15 else "h36m"
@@ -159,7 +135,7 @@ def test_a_lifter_gives_what_the_paper_says(name: str, tmp_path: Path) -> None:
 
 def test_a_causal_lifter_does_not_look_ahead(tmp_path: Path) -> None:
     path = tmp_path / "causal.bin"
-    torch.save({"model_pos": checkpoint((3, 3), 17, 2, 17)}, path)
+    torch.save({"model_pos": lifter_state((3, 3), 17, 2, 17)}, path)
     lifters = {
         causal: pose3d.load_lifter(str(path), "cpu", dialect=dialect)
         for causal, dialect in ((True, "videopose3d-causal"), (False, "videopose3d"))
@@ -174,7 +150,7 @@ def test_a_causal_lifter_does_not_look_ahead(tmp_path: Path) -> None:
 
 def test_other_frame_rates_are_brought_to_50_hz(tmp_path: Path) -> None:
     path = tmp_path / "model.bin"
-    torch.save({"model_pos": checkpoint((3, 3, 3), 17, 2, 17)}, path)
+    torch.save({"model_pos": lifter_state((3, 3, 3), 17, 2, 17)}, path)
     lifter = pose3d.load_lifter(str(path), "cpu")
     points, scores = walk(41, 17)
     fast = np.arange(41) / 50
@@ -197,7 +173,7 @@ def test_other_frame_rates_are_brought_to_50_hz(tmp_path: Path) -> None:
 def test_lifters_for_other_keypoints_are_refused(name: str, message: str, tmp_path: Path) -> None:
     widths, keypoints, inputs, joints, dialect = FILES[name]
     path = tmp_path / "model.bin"
-    torch.save({"model_pos": checkpoint(widths, keypoints, inputs, joints)}, path)
+    torch.save({"model_pos": lifter_state(widths, keypoints, inputs, joints)}, path)
     with pytest.raises(UsageError, match=message) as caught:
         pose3d.load_lifter(str(path), dialect=dialect)
     assert "--lifter videopose3d" in str(caught.value)

@@ -50,3 +50,28 @@ def save(path: Path, family: str, arrays: dict[str, np.ndarray]) -> Path:
     else:
         torch.save(OrderedDict((k, torch.from_numpy(v)) for k, v in arrays.items()), path)
     return path
+
+
+def lifter_state(widths: tuple, keypoints: int, inputs: int, joints: int, width: int = 16) -> dict:
+    """VideoPose3D's state dict with random weights, with norms that matter."""
+    chance = torch.Generator().manual_seed(len(widths) * 100 + inputs * 10 + joints)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=chance)
+
+    layers = {"expand_conv": normal(width, keypoints * inputs, widths[0]) / 4}
+    norms = ["expand_bn"]
+    for n, taps in enumerate(widths[1:]):
+        layers[f"layers_conv.{2 * n}"] = normal(width, width, taps) / 6
+        layers[f"layers_conv.{2 * n + 1}"] = normal(width, width, 1) / 4
+        norms += [f"layers_bn.{2 * n}", f"layers_bn.{2 * n + 1}"]
+    layers["shrink"] = normal(3 * joints, width, 1) / 4
+    state = {f"{name}.weight": weight for name, weight in layers.items()}
+    state["shrink.bias"] = normal(3 * joints)
+    for name in norms:
+        state[f"{name}.weight"] = 1 + normal(width) / 5
+        state[f"{name}.bias"] = normal(width) / 5
+        state[f"{name}.running_mean"] = normal(width) / 5
+        state[f"{name}.running_var"] = normal(width).abs() + 0.5
+        state[f"{name}.num_batches_tracked"] = torch.tensor(1000)
+    return state
