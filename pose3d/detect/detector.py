@@ -129,7 +129,8 @@ def load_detector(
     device
         ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
     precision
-        ``auto`` (half on a GPU, single on a CPU), ``fp32``, ``fp16`` or ``bf16``.
+        ``auto`` (our own weights: half on a GPU, single on a CPU; public ones: single), ``fp32``,
+        ``fp16`` or ``bf16``.
     min_score
         People below it are left out, in [0, 1]: for our own weights box score times mean keypoint
         score, for public ones the box score (and 0.05 at least, as in the original programs).

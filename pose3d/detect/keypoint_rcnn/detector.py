@@ -26,7 +26,8 @@ class KeypointRCNNDetector(PeopleFinder):
     short_side
         Of the network's input, pixels.
     device, precision, min_score, max_people
-        As for :class:`~pose3d.detect.base.PeopleFinder`; `min_score` is of the box.
+        As for :class:`~pose3d.detect.base.PeopleFinder`; `min_score` is of the box, and ``auto`` is
+        single precision everywhere, because results shall equal the original program's.
     """
 
     network: KeypointRCNN
@@ -41,17 +42,20 @@ class KeypointRCNNDetector(PeopleFinder):
         min_score: float = 0.2,
         max_people: int = 20,
     ) -> None:
+        precision = "fp32" if precision == "auto" else precision
         super().__init__(network, device, precision, min_score, max_people)
         self.short_side = short_side
 
     def find(self, pictures: Sequence[NDArray[np.uint8]]) -> list[People]:
         """People of pictures that have been checked."""
-        found = self.network(
-            pictures,
-            short_side=self.short_side,
-            min_score=self.min_score,
-            max_people=self.max_people,
-        )
+        # A GPU's "single" precision convolutions have 10 bits unless told otherwise.
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            found = self.network(
+                pictures,
+                short_side=self.short_side,
+                min_score=self.min_score,
+                max_people=self.max_people,
+            )
         return [self._people(answer) for answer in found]
 
     def _people(self, answer: Detections) -> People:
