@@ -49,7 +49,7 @@ def measured(joint: dict[str, np.ndarray], world: bool = True) -> dict[str, floa
 def test_standing_still_is_zero() -> None:
     found = measured(standing())
     for name, value in found.items():
-        if "rotation" in name and "trunk" not in name or "plane" in name:
+        if ("rotation" in name and "trunk" not in name) or "plane" in name:
             assert np.isnan(value), name
         else:
             assert value == pytest.approx(0, abs=1e-4), name
