@@ -1,12 +1,11 @@
 """Exported networks run by another runtime."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from weight_files import arrays_of, save
+from weight_files import arrays_of, compact_file, save
 
 import pose3d
 from pose3d.errors import PoseError, UsageError
@@ -15,25 +14,6 @@ onnxruntime = pytest.importorskip("onnxruntime", reason='needs pip install "pose
 pytest.importorskip("onnxscript", reason='needs pip install "pose3d[export]"')
 
 SIZE = (96, 64)  # width, height
-
-
-def compact(path: Path) -> Path:
-    from safetensors.torch import save_file
-
-    from pose3d.detect.architectures import build
-
-    torch.manual_seed(0)
-    network = build("compact", channels=16, hidden=32, width=16)
-    # Random logits are all near zero, where nothing would be told from anything.
-    network.box_head.score.weight.data *= 40
-    metadata = {
-        "architecture": "compact",
-        "config": '{"channels": 16, "hidden": 32, "width": 16}',
-        "calibration": json.dumps([[1.5, 0.5]] * 17),
-        "short_side": "64",
-    }
-    save_file(network.state_dict(), path, metadata)
-    return path
 
 
 def run(path: Path, inputs: dict[str, torch.Tensor]) -> list[np.ndarray]:
@@ -49,7 +29,7 @@ def close(want: torch.Tensor, got: np.ndarray) -> bool:
 def test_the_compact_network_is_one_file(tmp_path: Path) -> None:
     from pose3d.detect.onnx import export_onnx
 
-    weights = str(compact(tmp_path / "own.safetensors"))
+    weights = str(compact_file(tmp_path / "own.safetensors"))
     [path] = export_onnx(weights, tmp_path / "out.onnx", size=SIZE)
     detector = pose3d.load_detector(weights, device="cpu", min_score=0.0)
     picture = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)

@@ -11,7 +11,7 @@ from pose3d.detect.base import PeopleFinder
 from pose3d.errors import PoseError, UsageError
 from pose3d.weights.checkpoint import Checkpoint
 
-MAX_WIDTH = 1 << 14  # of any layer; what a file asks for is not believed
+MAX_WIDTH = 1024  # of any layer of our own networks; a file could ask for all memory
 MIN_SIDE, MAX_SIDE = 64, 4096  # of the network's input, pixels
 
 
@@ -71,8 +71,8 @@ def _compact(checkpoint: Checkpoint, options: dict[str, Any]) -> PeopleFinder:
         tensors = checkpoint.tensors.items()
         network.load_state_dict({k: v.float() for k, v in tensors})
         calibration = np.array(json.loads(metadata["calibration"]), np.float32)
-        if calibration.shape != (17, 2):
-            raise ValueError(f"the calibration has the shape {calibration.shape}")
+        if calibration.shape != (17, 2) or not np.isfinite(calibration).all():
+            raise ValueError("the calibration is not 17 slopes and intercepts")
         side = int(metadata["short_side"])
         if not MIN_SIDE <= side <= MAX_SIDE:
             raise ValueError(f"its short side is {side} pixels")

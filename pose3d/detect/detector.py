@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pose3d.detect import architectures
 from pose3d.detect.base import PeopleFinder, choose_device, choose_precision
 from pose3d.detect.compact import Limits
+from pose3d.errors import PoseError, UsageError
 from pose3d.sequence import People
 
 __all__ = ["Detector", "calibrated", "choose_device", "choose_precision", "load_detector"]
@@ -159,11 +160,16 @@ def load_detector(
     from pose3d.weights import load
 
     checkpoint = load(name, kind="detector", dialect=dialect)
-    return architectures.detector(
-        checkpoint,
-        short_side,
-        device=device,
-        precision=precision,
-        min_score=min_score,
-        max_people=max_people,
-    )
+    try:
+        return architectures.detector(
+            checkpoint,
+            short_side,
+            device=device,
+            precision=precision,
+            min_score=min_score,
+            max_people=max_people,
+        )
+    except UsageError:
+        raise
+    except PoseError as error:
+        raise PoseError(f"{name}: {error}") from error
