@@ -81,6 +81,25 @@ def parse_height(text: str) -> float:
     return height
 
 
+def parse_heights(text: str) -> dict[int | None, float]:
+    """Metres by person's id of ``1=1.78m,2=165cm``, or of everyone, under None, of ``1.78m``.
+
+    Raises
+    ------
+    UsageError
+        If it is neither.
+    """
+    if "=" not in text:
+        return {None: parse_height(text)}
+    heights: dict[int | None, float] = {}
+    for part in text.split(","):
+        number, _, height = part.partition("=")
+        if not number.strip().isdecimal():
+            raise UsageError(f"heights of several are given like 1=1.78m,2=165cm, not {text!r}")
+        heights[int(number)] = parse_height(height)
+    return heights
+
+
 def scaled(pose: Pose3D, height: float) -> Pose3D:
     """A pose whose bones are those of somebody `height` metres tall."""
     tall = stature(bone_lengths(pose.joints))

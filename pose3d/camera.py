@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose3d.errors import PoseError, UsageError
+from pose3d.weights import sha256
 
 FIELDS_OF_VIEW = (5.0, 160.0)  # degrees over the longer side that --fov may be
 FOCAL_LENGTHS = (0.08, 12.0)  # of the longer side, the same angles
@@ -215,6 +216,22 @@ def read_camera(path: str | PathLike[str], size: tuple[int, int]) -> Camera:
         names = ", ".join(sorted(cameras)) or "none"
         raise PoseError(f"{file} holds the cameras {names}: choose one with {file}:NAME")
     return _fitted(cameras[name], size, file)
+
+
+def fingerprint(path: str | PathLike[str]) -> str:
+    """What tells one camera file from another: its name, and the beginning of its SHA-256.
+
+    Raises
+    ------
+    PoseError
+        If it cannot be read.
+    """
+    file, name = _split(path)
+    try:
+        digest = sha256(file)[:12]
+    except OSError as error:
+        raise PoseError(f"{file} cannot be read: {error.strerror or error}") from error
+    return f"{file.name}{f':{name}' if name else ''} {digest}"
 
 
 def _split(path: str | PathLike[str]) -> tuple[Path, str | None]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from functools import lru_cache
 from itertools import islice
 from os import PathLike
@@ -13,89 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose3d import __version__
+from pose3d.body import parse_heights
+from pose3d.camera import choose_camera, fingerprint
 from pose3d.errors import PoseError, UsageError
+from pose3d.options import LIFTING, WITHOUT_EFFECT, Options, count
 from pose3d.progress import Progress
-from pose3d.sequence import SCHEMA, People, Person, Pose3D, Recording
+from pose3d.sequence import SCHEMA, People, Person, Recording
 from pose3d.track import Tracker
-from pose3d.weights import default, find, sha256
+from pose3d.watch import Watch
+from pose3d.weights import find, sha256
 
 T = TypeVar("T")
 DetectorLike = Callable[[Sequence[NDArray[np.uint8]]], list[People]]
 LifterLike = Callable[..., NDArray[np.float32]]
-
-# Options that change where and how fast, but not what comes out.
-WITHOUT_EFFECT = ("device", "batch_size")
-
-
-@dataclass(frozen=True)
-class Options:
-    """What decides how a video is treated.
-
-    Attributes
-    ----------
-    detector, lifter
-        Weights by name, URL or file; None for the default ones.
-    dialect
-        How weights of a file are to be run that does not say it, such as ``detectron2-d1``.
-    device
-        ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
-    precision
-        Of the detector: ``auto`` (half on a GPU, single on a CPU), ``fp32``, ``fp16``, ``bf16``.
-    batch_size
-        Frames that the detector sees at once.
-    start, end
-        Seconds of the video to use; None for all.
-    people
-        Whom to keep: ``all``, ``main`` (who is on screen longest and largest) or a number.
-    min_score
-        Of a detected person, in [0, 1].
-    max_people
-        At most so many in one frame.
-    """
-
-    detector: str | None = None
-    lifter: str | None = None
-    dialect: str | None = None
-    device: str = "auto"
-    precision: str = "auto"
-    batch_size: int = 8
-    start: float | None = None
-    end: float | None = None
-    people: str | int = "all"
-    min_score: float = 0.2
-    max_people: int = 20
-
-    def __post_init__(self) -> None:
-        count(self.people)
-        if self.batch_size < 1:
-            raise UsageError(f"a batch of {self.batch_size} frames is none: give 1 or more")
-        if self.end is not None and self.end <= (self.start or 0):
-            raise UsageError(f"nothing lies between {self.start or 0} s and {self.end} s")
-
-    def weights(self, kind: str) -> str:
-        """Name, URL or file of the ``detector`` or ``lifter``."""
-        return str(getattr(self, kind) or default(kind))  # type: ignore[arg-type]
-
-    def dialect_of(self, kind: str) -> str | None:
-        """The dialect, if it is one of a ``detector`` or ``lifter``; only VideoPose3D's lift."""
-        lifts = (self.dialect or "").startswith("videopose3d")
-        return self.dialect if lifts == (kind == "lifter") else None
-
-
-def count(people: str | int) -> int | None:
-    """How many people an option like ``main`` or 2 keeps; None for all.
-
-    Raises
-    ------
-    UsageError
-        If it is neither ``all``, ``main`` nor a number above 0.
-    """
-    named = {"all": None, "main": 1}
-    if people in named:
-        return named[str(people)]
-    if str(people).isdecimal() and int(people) > 0:
-        return int(people)
-    raise UsageError(f"people can be all, main or a number above 0, not {people!r}")
 
 
 def infer(
@@ -160,7 +90,7 @@ def detect(
     with progress.stage("load"):
         facts = detection_facts(Path(path), chosen, detector)
         model = detector if callable(detector) else loaded_detector(chosen)
-    tracker = Tracker()
+    tracker, watch = Tracker(chosen.min_track), Watch()
     frames = 0
     with closing(read_ahead(batched(video, chosen.batch_size), depth=2)) as batches:
         for batch in progress.waiting("decode", batches):
@@ -168,7 +98,8 @@ def detect(
                 answers = model([frame.image for frame in batch])
             with progress.stage("track"):
                 for frame, people in zip(batch, answers, strict=True):
-                    tracker.update(frame.index, frame.time, people)
+                    cut = watch.see(frame.index, frame.time, frame.image, people.boxes)
+                    tracker.update(frame.index, frame.time, people, frame.image, cut)
             frames += len(batch)
             progress.advance("detect", frames, video.info.frames)
     if frames < 2:
@@ -177,7 +108,7 @@ def detect(
             "more (`pose3d detect` takes pictures)"
         )
     with progress.stage("track"):
-        everyone = tracker.finish()[: count(chosen.people)]
+        everyone = kept(tracker.finish(), chosen)
     info = video.info
     source = {
         "size": [info.width, info.height],
@@ -189,6 +120,7 @@ def detect(
         **tool(),
         **facts,
         "source": facts["source"] | source,
+        "scenes": [asdict(scene) | {"still": scene.still} for scene in watch.scenes],
         "steps": ["detect", "track"],
         "warnings": list(video.warnings),
     }
@@ -213,33 +145,55 @@ def lift(
     progress, options
         As for :func:`infer`.
     """
-    from pose3d.lift import default_intrinsics
+    from pose3d.recipe import Recipe
+    from pose3d.world import parse_up
 
     chosen = _options(lifter=lifter, **options)
     progress = progress or Progress()
+    source = recording.meta["source"]
+    camera = choose_camera(
+        tuple(source["size"]),
+        fov=chosen.fov,
+        focal_length=chosen.focal_length,
+        file=chosen.camera,
+        metadata=source.get("metadata"),
+    )
+    heights = parse_heights(chosen.height) if chosen.height else {}
+    up = parse_up(chosen.camera_up)
     with progress.stage("load"):
         facts = lifting_facts(recording.meta, chosen, lifter)
         model = lifter if callable(lifter) else loaded_lifter(chosen)
-    width, height = recording.meta["source"]["size"]
-    intrinsics = default_intrinsics((width, height))
-    people: list[Person] = []
+    scenes = [(scene["frame"], scene["still"]) for scene in recording.meta.get("scenes", ())]
+    recipe = Recipe(model, camera, heights, up, scenes or [(0, True)], chosen.skip)
     with progress.stage("lift"):
-        for person in recording.people:
-            keypoints = person.keypoints
-            joints = model(
-                keypoints.keypoints, keypoints.score, keypoints.time, (width, height), intrinsics
-            )
-            people.append(replace(person, pose=Pose3D(joints)))
-            progress.advance("lift", len(people), len(recording))
-    camera = {
-        "K": intrinsics.tolist(),
-        "distortion": None,
-        "size": [width, height],
-        "assumed": True,
-    }
+        people, found = recipe.follow(
+            recording.people, lambda done: progress.advance("lift", done, len(recording))
+        )
+    before = recording.meta
+    steps = [step for step in before["steps"] if step in ("detect", "track")]
+    said = [warning for warning in before.get("warnings", []) if warning not in found["warnings"]]
     return recording.with_people(
-        tuple(people), **facts, camera=camera, steps=["detect", "track", "lift"]
+        people,
+        **facts,
+        **found | {"steps": steps + found["steps"], "warnings": said + found["warnings"]},
     )
+
+
+def kept(everyone: tuple[Person, ...], options: Options) -> tuple[Person, ...]:
+    """Those that options ask for.
+
+    Raises
+    ------
+    PoseError
+        If there is no person of the id asked for.
+    """
+    if options.person is None:
+        return everyone[: count(options.people)]
+    found = tuple(person for person in everyone if person.id == options.person)
+    if not found:
+        ids = f"there are 1 to {len(everyone)}" if everyone else "nobody was found"
+        raise PoseError(f"there is no person {options.person}: {ids}")
+    return found
 
 
 def load(path: str | PathLike[str]) -> Recording:
@@ -265,7 +219,7 @@ def detection_facts(path: Path, options: Options, detector: Any = None) -> dict[
     values = asdict(options)
     return {
         "source": {"name": path.name, "sha256": sha256(path)},
-        "options": {name: value for name, value in values.items() if name != "lifter"},
+        "options": {name: value for name, value in values.items() if name not in LIFTING},
         "weights": {"detector": _weight_facts(options, "detector", detector)},
     }
 
@@ -273,8 +227,11 @@ def detection_facts(path: Path, options: Options, detector: Any = None) -> dict[
 def lifting_facts(meta: dict[str, Any], options: Options, lifter: Any = None) -> dict[str, Any]:
     """The parts of `meta` that lifting adds to."""
     weights = {"lifter": _weight_facts(options, "lifter", lifter)}
+    chosen = {name: getattr(options, name) for name in LIFTING} | {"skip": sorted(options.skip)}
+    if options.camera is not None:
+        chosen["camera"] = fingerprint(options.camera)
     return {
-        "options": {**meta.get("options", {}), "lifter": options.lifter},
+        "options": {**meta.get("options", {}), **chosen},
         "weights": {**meta.get("weights", {}), **weights},
     }
 
@@ -287,13 +244,18 @@ def differences(meta: dict[str, Any], facts: dict[str, Any]) -> list[str]:
     found = []
     if meta.get("source", {}).get("sha256") != facts["source"]["sha256"]:
         found.append("another video")
-    before = meta.get("options", {})
+    lifted = "lift" in meta.get("steps", ())
+    usual = {**asdict(Options()), "skip": []}
+    before = usual | meta.get("options", {})
     for name, value in facts["options"].items():
-        if name not in (*WITHOUT_EFFECT, "detector", "lifter") and before.get(name) != value:
-            found.append(f"{name} {before.get(name)}, now {value}")
+        unused = name in LIFTING and not lifted
+        by_weights = name in ("detector", "lifter")
+        if name in WITHOUT_EFFECT or by_weights or unused or before.get(name) == value:
+            continue
+        found.append(f"{name} {before.get(name)}, now {value}")
     weights = meta.get("weights", {})
     for kind, now in facts["weights"].items():
-        if kind == "lifter" and "lift" not in meta.get("steps", ()):
+        if kind == "lifter" and not lifted:
             continue  # it is yet to be used
         then = weights.get(kind) or {"name": "none", "sha256": None}
         if then["sha256"] != now["sha256"]:

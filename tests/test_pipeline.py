@@ -17,7 +17,8 @@ from pose3d.sequence import People, Recording
 
 
 def test_two_people_through_all_stages(clip: Path) -> None:
-    recording = pipeline.infer(clip, detector=find_squares, lifter=upright)
+    skip = ("clean", "steady", "world")
+    recording = pipeline.infer(clip, detector=find_squares, lifter=upright, skip=skip)
     assert [person.id for person in recording.people] == [1, 2]
     first, second = recording.people
     assert first.keypoints.found.all()
@@ -132,11 +133,42 @@ def test_stages_are_timed_and_counted(clip: Path) -> None:
         ({"people": "nobody"}, "all, main or a number"),
         ({"start": 2.0, "end": 1.0}, "nothing lies between"),
         ({"batch_size": 0}, "1 or more"),
+        ({"min_track": -1.0}, "0 or more"),
+        ({"skip": ("dance",)}, "no step to skip"),
     ],
 )
 def test_options_that_mean_nothing(clip: Path, options: dict[str, object], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         pipeline.detect(clip, detector=find_squares, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"fov": 1.0}, "sees 1 degrees"),
+        ({"focal_length": 2.0}, "fits no picture"),
+        ({"fov": 60.0, "camera": "a.toml"}, "say the same"),
+        ({"camera_up": "left"}, "X,Y,Z"),
+        ({"height": "30m"}, "nobody is 30m tall"),
+    ],
+)
+def test_a_world_that_cannot_be(clip: Path, options: dict[str, object], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        pipeline.infer(clip, detector=find_squares, lifter=upright, **options)
+
+
+def test_one_person_is_kept_by_id(clip: Path) -> None:
+    (second,) = pipeline.detect(clip, detector=find_squares, person=2).people
+    assert second.id == 2
+    with pytest.raises(PoseError, match="no person 3: there are 1 to 2"):
+        pipeline.detect(clip, detector=find_squares, person=3)
+
+
+def test_who_is_seen_too_briefly_is_left_out(tmp_path: Path) -> None:
+    squares = (lambda n: (20 + n, 60), lambda n: (130, 30) if n < 20 else None)
+    path = write_clip(tmp_path / "walk.mp4", frames=60, squares=squares)
+    assert len(pipeline.detect(path, detector=find_squares, min_track=0.9)) == 1
+    assert len(pipeline.detect(path, detector=find_squares, min_track=0.5)) == 2
 
 
 def test_people_to_keep(clip: Path) -> None:

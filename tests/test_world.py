@@ -137,7 +137,7 @@ def test_locking_keeps_bones_and_the_frames_agree(walk: tuple[Scene, Person, dic
     np.testing.assert_allclose(camera @ rotation.T + translation, pose.world, atol=1e-4)
     thigh = np.linalg.norm(pose.world[:, 1] - pose.world[:, 2], axis=1)
     assert np.ptp(thigh) < 1e-3
-    np.testing.assert_allclose(pose.world[0, 0, [0, 2]], 0, atol=0.1)
+    np.testing.assert_allclose(pose.world[0, 0, [0, 2]], 0, atol=1e-6)
 
 
 def test_contacts_are_the_true_ones(walk: tuple[Scene, Person, dict]) -> None:

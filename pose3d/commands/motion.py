@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pose3d.commands.console import Bars, Console
-from pose3d.commands.options import COMMON, DETECTION, Names, options
+from pose3d.commands.options import COMMON, DETECTION, LIFTING, Names, options
 from pose3d.export import FORMATS
 
 if TYPE_CHECKING:  # numpy takes longer than all of `pose3d --help`
@@ -28,7 +28,7 @@ def save_option(default: str, names: Iterable[str]) -> Any:
 @click.argument("videos", nargs=-1, required=True, metavar="VIDEO|FOLDER|GLOB...")
 @options("output")
 @save_option("npz,mp4", SUFFIXES)
-@options(*DETECTION, "lifter", "overwrite", *COMMON)
+@options(*DETECTION, *LIFTING, "overwrite", *COMMON)
 @click.pass_obj
 def infer(
     console: Console,
@@ -96,7 +96,7 @@ def detect(
 @click.argument("recordings", nargs=-1, required=True, metavar="RECORDING...")
 @options("output")
 @save_option("npz", FORMATS)
-@options("lifter", "dialect", "registry", "device", "overwrite", *COMMON)
+@options(*LIFTING, "dialect", "registry", "device", "overwrite", *COMMON)
 @click.pass_obj
 def lift(
     console: Console,

@@ -14,7 +14,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Seconds(click.ParamType):
-    """``12.5``, ``1:30`` or ``1:02:03.5``."""
+    """``12.5``, ``12.5s``, ``1:30`` or ``1:02:03.5``."""
 
     name = "time"
 
@@ -23,7 +23,7 @@ class Seconds(click.ParamType):
     ) -> float:
         """Seconds of a text or number."""
         try:
-            parts = [float(part) for part in str(value).split(":")]
+            parts = [float(part) for part in str(value).removesuffix("s").split(":")]
         except ValueError:
             parts = []
         if not 1 <= len(parts) <= 3 or not all(0 <= part < float("inf") for part in parts):
@@ -44,7 +44,7 @@ class Names(click.ParamType):
     ) -> tuple[str, ...]:
         """The names, each once."""
         parts = value.split(",") if isinstance(value, str) else value
-        names = tuple(dict.fromkeys(str(part).strip() for part in parts))
+        names = tuple(dict.fromkeys(str(part).strip() for part in parts if str(part).strip()))
         for name in names:
             if name not in self.allowed:
                 self.fail(f"{name!r} is none of {', '.join(self.allowed)}", param, ctx)
@@ -172,6 +172,35 @@ OPTIONS: dict[str, Callable[[F], F]] = {
         "--people", type=Count(), default="all", show_default=True, metavar="all|main|N",
         help="Whom to keep; main is who is on screen longest and largest.",
     ),
+    "person": click.option(
+        "--person", type=click.IntRange(1), metavar="ID", help="Keep this one alone.",
+    ),
+    "min_track": click.option(
+        "--min-track", type=Seconds(), default="0.5s", show_default=True, metavar="T",
+        help="Leave out who is seen for less.",
+    ),
+    "fov": click.option(
+        "--fov", type=float, metavar="DEGREES",
+        help="What the camera sees over the longer side; 60 where nothing says it.",
+    ),
+    "focal_length": click.option(
+        "--focal-length", type=float, metavar="PIXELS", help="The same, as a focal length.",
+    ),
+    "camera": click.option(
+        "--camera", metavar="FILE", help="A calibrated camera: TOML, JSON or .qca.txt.",
+    ),
+    "camera_up": click.option(
+        "--camera-up", default="auto", show_default=True, metavar="auto|image|X,Y,Z",
+        help="Which way is up (camera frame: x right, y down, z forward).",
+    ),
+    "height": click.option(
+        "--height", metavar="1.78m",
+        help="How tall people are; 1=1.78m,2=165cm for several.",
+    ),
+    "skip": click.option(
+        "--skip", type=Names("clean", "steady", "world", "feet"), default="", metavar="STEP,...",
+        help="Leave out steps of stage 2: clean, steady, world, feet.",
+    ),
     "min_score": click.option(
         "--min-score", type=click.FloatRange(0, 1), default=0.2, show_default=True, metavar="S",
         help="Leave out detections below this.",
@@ -214,9 +243,12 @@ DETECTION = (
     "min_score",
     "max_people",
     "people",
+    "person",
+    "min_track",
     "start",
     "end",
 )
+LIFTING = ("lifter", "fov", "focal_length", "camera", "camera_up", "height", "skip")
 COMMON = ("config", "quiet", "verbose")
 
 

@@ -113,20 +113,20 @@ def to_world(
     found = supports(heights, seconds) if steps else []
     floor = found[0].height if found else _lowest(bodies, up)
 
-    rotation = rotation_to_world(up)
-    first = next((root for body in bodies for root in body.root if np.isfinite(root[0])), None)
-    translation = -rotation @ (np.zeros(3) if first is None else first)
-    translation[1] = -floor
+    rotation, translation = rotation_to_world(up), np.array([0.0, -floor, 0.0])
     belongs = nearest(heights, found)
-    result = list(people)
-    for i, n in enumerate(lifted):
+    poses = []
+    for i, body in enumerate(bodies):
         own = [
             (s, found[b]) for s, b in zip(steps, belongs, strict=True) if s.person == i and b >= 0
         ]
         own = [(s, Support(support.height - floor, support.seconds)) for s, support in own]
-        pose = _placed(bodies[i], own, rotation, translation, lock_feet and still_camera)
-        if not still_camera:
-            pose = replace(pose, contact=None)
+        pose = _placed(body, own, rotation, translation, lock_feet and still_camera)
+        poses.append(pose if still_camera else replace(pose, contact=None))
+    poses, origin = _centred(poses)
+    translation = translation - origin
+    result = list(people)
+    for n, pose in zip(lifted, poses, strict=True):
         result[n] = replace(people[n], pose=pose)
     facts = {
         "rotation": rotation.tolist(),
@@ -137,6 +137,15 @@ def to_world(
         "sizes": {str(people[n].id): round(s, 4) for n, s in zip(lifted, sizes, strict=True)},
     }
     return tuple(result), facts
+
+
+def _centred(poses: list[Pose3D]) -> tuple[list[Pose3D], Array]:
+    """Poses moved across the floor until the first known hip is at x = z = 0, and by how much."""
+    hips = [pose.world[np.isfinite(pose.world[:, 0, 0]), 0] for pose in poses]  # type: ignore[index]
+    first = next((hip[0] for hip in hips if len(hip)), np.zeros(3))
+    origin = first.astype(float) * [1, 0, 1]
+    moved = [replace(p, world=(p.world - origin).astype(np.float32)) for p in poses]  # type: ignore[operator]
+    return moved, origin
 
 
 def rotation_to_world(up: Array) -> Array:

@@ -1,0 +1,163 @@
+"""Stage 2 as a recipe: from everyone's keypoints to their motion in the world.
+
+clean -> lift -> steady -> size -> world -> feet. Each of :data:`pose3d.options.STEPS` can be left
+out.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pose3d.body import scaled, steady
+from pose3d.camera import Camera
+from pose3d.clean import clean
+from pose3d.options import STEPS
+from pose3d.sequence import Person, Pose3D
+from pose3d.world import root_path, to_world
+
+LifterLike = Callable[..., NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What stage 2 is to do.
+
+    Attributes
+    ----------
+    lifter
+        Keypoints (T, 17, 2), scores, times, size and intrinsics to joints (T, 17, 3).
+    camera
+        That saw it all.
+    heights
+        Of people by id, metres; of everyone else under None. Who has none is as tall as the
+        lifter makes them: an adult of average height.
+    camera_up
+        ``auto``, ``image`` or a direction, see :func:`pose3d.world.to_world`.
+    scenes
+        First frame, and whether the camera stood still, of every take.
+    skip
+        Steps of :data:`pose3d.options.STEPS` to leave out; without the world there are no feet to
+        keep still.
+    """
+
+    lifter: LifterLike
+    camera: Camera
+    heights: dict[int | None, float] = field(default_factory=dict)
+    camera_up: str | NDArray[np.float64] = "auto"
+    scenes: Sequence[tuple[int, bool]] = ((0, True),)
+    skip: tuple[str, ...] = ()
+
+    @property
+    def steps(self) -> list[str]:
+        """The steps that run, in order."""
+        left_out = {*self.skip, *(["feet"] if "world" in self.skip else [])}
+        return [step for step in (STEPS[0], "lift", *STEPS[1:]) if step not in left_out]
+
+    def follow(
+        self, people: Sequence[Person], done: Callable[[int], None] = lambda _count: None
+    ) -> tuple[tuple[Person, ...], dict[str, Any]]:
+        """Everyone's motion.
+
+        Parameters
+        ----------
+        people
+            With their keypoints as detected, which stay as they are.
+        done
+            Hears how many people are lifted.
+
+        Returns
+        -------
+        people
+            With poses.
+        facts
+            For `meta`: ``camera``, ``steps`` (of this stage), ``world`` (one entry a scene, see
+            :func:`pose3d.world.to_world`), ``warnings``.
+        """
+        cleaned = [self._cleaned(person) for person in people]
+        lifted = []
+        for person in cleaned:
+            lifted.append(self._sized(self._steadied(self._lifted(person))))
+            done(len(lifted))
+        lifted, worlds = self._placed(lifted)
+        facts: dict[str, Any] = {"camera": self.camera.facts(), "steps": self.steps}
+        facts["world"] = worlds
+        facts["warnings"] = self._warnings(worlds)
+        return tuple(
+            replace(person, pose=moving.pose) for person, moving in zip(people, lifted, strict=True)
+        ), facts
+
+    def _cleaned(self, person: Person) -> Person:
+        if "clean" not in self.steps:
+            return person
+        return replace(person, keypoints=clean(person.keypoints))
+
+    def _lifted(self, person: Person) -> Person:
+        seen = person.keypoints
+        straight = self.camera.straight(seen.keypoints)
+        joints = self.lifter(straight, seen.score, seen.time, self.camera.size, self.camera.matrix)
+        return replace(person, pose=Pose3D(joints))
+
+    def _steadied(self, person: Person) -> Person:
+        if "steady" not in self.steps or person.pose is None:
+            return person
+        seen, joints = person.keypoints, person.pose.joints
+        root, _ = root_path(joints, self._rays(person), seen.score, seen.time)
+        directions = root / np.maximum(np.linalg.norm(root, axis=1, keepdims=True), 1e-9)
+        return replace(person, pose=Pose3D(steady(joints, directions, seen.time)))
+
+    def _sized(self, person: Person) -> Person:
+        height = self.heights.get(person.id, self.heights.get(None))
+        if height is None or person.pose is None:
+            return person
+        return replace(person, pose=scaled(person.pose, height))
+
+    def _placed(self, people: list[Person]) -> tuple[list[Person], list[dict[str, Any]]]:
+        """Everyone in the world of their scene."""
+        if "world" not in self.steps:
+            return people, []
+        result, worlds = list(people), []
+        starts = np.array([start for start, _ in self.scenes])
+        for number, (start, still) in enumerate(self.scenes):
+            chosen = [
+                n
+                for n, person in enumerate(people)
+                if max(np.searchsorted(starts, person.keypoints.frame[0], "right") - 1, 0) == number
+            ]
+            if not chosen:
+                continue
+            placed, facts = to_world(
+                tuple(people[n] for n in chosen),
+                [self._rays(people[n]) for n in chosen],
+                camera_up=self.camera_up,
+                still_camera=still,
+                lock_feet="feet" in self.steps,
+                known_heights=self._known(people, chosen),
+            )
+            for n, person in zip(chosen, placed, strict=True):
+                result[n] = person
+            worlds.append({"frame": start, "still": still, **facts})
+        return result, worlds
+
+    def _known(self, people: list[Person], chosen: list[int]) -> tuple[int, ...]:
+        ids = [people[n].id for n in chosen]
+        return tuple(ids) if None in self.heights else tuple(i for i in ids if i in self.heights)
+
+    def _rays(self, person: Person) -> NDArray[np.float64]:
+        return self.camera.rays(person.keypoints.keypoints)
+
+    def _warnings(self, worlds: list[dict[str, Any]]) -> list[str]:
+        said = []
+        if len(worlds) > 1:
+            said.append(
+                f"the video cuts between {len(worlds)} scenes: nobody is followed across a cut, "
+                "and each scene has a world of its own"
+            )
+        if any(not world["still"] for world in worlds):
+            said.append(
+                "the camera moves: people are placed as it sees them, frame by frame, and "
+                "standing feet are not kept still"
+            )
+        return said
