@@ -118,14 +118,13 @@ def _piece(joints: Array, rays: Array, scores: Array, times: Array) -> tuple[Arr
     conditions[..., 2] = -x
     wanted = x * joints[..., 2:] - joints[..., :2]
 
-    extent = np.where(seen, x[..., 1], np.nan)
-    height = np.nanmedian(np.nanmax(extent, 1) - np.nanmin(extent, 1)) if seen.any() else 1.0
-    blur = PIXEL_ERROR / 300 * max(float(height), 1e-3)  # on the plane z = 1
-    along = np.zeros((len(times), 3))
-    along[:] = [0, 0, 1]
+    rows = seen.any(1)
+    top = np.where(seen, x[..., 1], np.inf).min(1)[rows]
+    bottom = np.where(seen, x[..., 1], -np.inf).max(1)[rows]
+    blur = PIXEL_ERROR / 300 * max(float(np.median(bottom - top)), 1e-3)  # on the plane z = 1
     robust = np.ones(seen.shape)
     depth = np.full(len(times), 5.0)
-    path = along * depth[:, None]
+    path = np.array([0.0, 0.0, 1.0]) * depth[:, None]
     for _ in range(ROUNDS):
         keypoint = blur * depth[:, None] * (1.5 - scores) / np.maximum(scores, 0.05) / 2
         weight = robust * seen * RELIABLE / (ALIKE * (LIFTING_ERROR**2 + keypoint**2))
