@@ -178,7 +178,7 @@ def test_export(tmp_path: Path) -> None:
 def test_a_dialect_goes_to_whom_it_is_of(
     dialect: str | None, detector: str | None, lifter: str | None
 ) -> None:
-    from pose3d.pipeline import Options
+    from pose3d import Options
 
     options = Options(dialect=dialect)
     assert (options.dialect_of("detector"), options.dialect_of("lifter")) == (detector, lifter)

@@ -94,6 +94,7 @@ class KeypointRCNN(nn.Module):
         short_side: int = SHORT_SIDE,
         min_score: float = MIN_SCORE,
         max_people: int = MAX_PEOPLE,
+        at_once: int | None = None,
     ) -> list[Detections]:
         """Find people.
 
@@ -107,6 +108,9 @@ class KeypointRCNN(nn.Module):
         min_score, max_people
             Detections that suppression leaves and that are kept; the keypoints of others are not
             looked for. No lower than 0.05, no more than 100, as in the original programs.
+        at_once
+            Pictures in a batch; by default all, but one on a CPU, which many make no faster and
+            which each costs 400 MB.
         """
         long_side = round(short_side * LONG_SIDE / SHORT_SIDE)
         inputs, frames = [], []
@@ -116,11 +120,14 @@ class KeypointRCNN(nn.Module):
             frames.append(frame)
         answers: dict[int, Detections] = {}
         padded = [_padded_size(frame.input) for frame in frames]
+        at_once = at_once or (1 if self._device.type == "cpu" else len(pictures))
         for size in dict.fromkeys(padded):
-            rows = [n for n, other in enumerate(padded) if other == size]
-            batch = _stack([inputs[n] for n in rows], size).to(self._device)
-            found = self._batch(batch, [frames[n] for n in rows], min_score, max_people)
-            answers.update(zip(rows, found, strict=True))
+            same = [n for n, other in enumerate(padded) if other == size]
+            for start in range(0, len(same), at_once):
+                rows = same[start : start + at_once]
+                batch = _stack([inputs[n] for n in rows], size).to(self._device)
+                found = self._batch(batch, [frames[n] for n in rows], min_score, max_people)
+                answers.update(zip(rows, found, strict=True))
         return [answers[n] for n in range(len(pictures))]
 
     def dense(self, x: Tensor) -> tuple[list[Tensor], list[tuple[Tensor, Tensor]]]:
