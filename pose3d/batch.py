@@ -239,6 +239,11 @@ def _write(
 
             with progress.stage("render"), replacing(path) as part:
                 render_video(recording, video, part, progress=progress)
+        elif name == "angles.png":
+            from pose3d.render.angles import plot_angles
+
+            with progress.stage("render"), replacing(path) as part:
+                plot_angles(recording, part)
         else:
             with progress.stage("save"):
                 export.write(recording, path)

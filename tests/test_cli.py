@@ -363,3 +363,13 @@ def test_help_runs_as_a_module() -> None:
     assert "infer" in done.stdout
     imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines()}
     assert not imported & {"torch", "torchvision", "cv2", "av", "scipy", "numpy"}
+
+
+def test_angles_are_plotted_and_steps_skipped(run: Run, folder: Path) -> None:
+    video = walk(folder / "walk.mp4")
+    result = run("infer", video, "--save", "npz", "--plot", "angles.png", "--skip", "feet,clean")
+    assert result.exit_code == 0
+    assert (folder / "walk.angles.pose3d.png").stat().st_size > 0
+    steps = Recording.load(folder / "walk.pose3d.npz").meta["steps"]
+    assert steps == ["detect", "track", "lift", "steady", "world"]
+    assert run("infer", video, "--save", "npz", "--skip", "dance").exit_code == 2

@@ -13,7 +13,9 @@ from pose3d.export import FORMATS
 if TYPE_CHECKING:  # numpy takes longer than all of `pose3d --help`
     from pose3d.batch import Job, Outcome
 
-SUFFIXES = {name: form.suffix for name, form in FORMATS.items()} | {"mp4": ".pose3d.mp4"}
+SUFFIXES = {name: form.ours for name, form in FORMATS.items()} | {"mp4": ".pose3d.mp4"}
+KEYPOINT_FORMATS = [name for name, form in FORMATS.items() if not form.space]
+PLOTS = {"angles.png": ".angles.pose3d.png"}
 
 
 def save_option(default: str, names: Iterable[str]) -> Any:
@@ -24,10 +26,17 @@ def save_option(default: str, names: Iterable[str]) -> Any:
     )  # fmt: skip
 
 
+plot_option = click.option(
+    "--plot", type=Names(*PLOTS), default="", metavar=",".join(PLOTS),
+    help="Draw joint angles over time: NAME.angles.pose3d.png.",
+)  # fmt: skip
+
+
 @click.command()
 @click.argument("videos", nargs=-1, required=True, metavar="VIDEO|FOLDER|GLOB...")
 @options("output")
 @save_option("npz,mp4", SUFFIXES)
+@plot_option
 @options(*DETECTION, *LIFTING, "overwrite", *COMMON)
 @click.pass_obj
 def infer(
@@ -36,6 +45,7 @@ def infer(
     output: Path | None,
     save: tuple[str, ...],
     overwrite: bool,
+    plot: tuple[str, ...],
     **chosen: Any,
 ) -> None:
     """Turn videos into the motion of their people in 3D.
@@ -47,7 +57,7 @@ def infer(
     from pose3d import batch
 
     settings = batch.Options(**chosen)
-    jobs = batch.plan(batch.expand(videos, batch.VIDEOS), output, _suffixes(save))
+    jobs = batch.plan(batch.expand(videos, batch.VIDEOS), output, _suffixes((*save, *plot)))
 
     def work(job: "Job", bars: Bars) -> None:
         _report(console, job, batch.infer(job, settings, overwrite, bars), bars)
@@ -58,7 +68,7 @@ def infer(
 @click.command()
 @click.argument("inputs", nargs=-1, required=True, metavar="VIDEO|PICTURE|FOLDER|GLOB...")
 @options("output")
-@save_option("npz", FORMATS)
+@save_option("npz", KEYPOINT_FORMATS)
 @options(*DETECTION, "overwrite", *COMMON)
 @click.pass_obj
 def detect(
@@ -96,6 +106,7 @@ def detect(
 @click.argument("recordings", nargs=-1, required=True, metavar="RECORDING...")
 @options("output")
 @save_option("npz", FORMATS)
+@plot_option
 @options(*LIFTING, "dialect", "registry", "device", "overwrite", *COMMON)
 @click.pass_obj
 def lift(
@@ -104,6 +115,7 @@ def lift(
     output: Path | None,
     save: tuple[str, ...],
     overwrite: bool,
+    plot: tuple[str, ...],
     **chosen: Any,
 ) -> None:
     """Turn keypoints into 3D motion (stage 2).
@@ -115,7 +127,7 @@ def lift(
 
     settings = batch.Options(**chosen)
     sources = batch.expand(recordings, batch.RECORDINGS, ours=True)
-    jobs = batch.plan(sources, output, _suffixes(save))
+    jobs = batch.plan(sources, output, _suffixes((*save, *plot)))
 
     def work(job: "Job", bars: Bars) -> None:
         _report(console, job, batch.lift(job, settings, overwrite, bars), bars)
@@ -152,7 +164,7 @@ def render(
 
 
 def _suffixes(names: Iterable[str]) -> dict[str, str]:
-    return {name: SUFFIXES[name] for name in names}
+    return {name: (SUFFIXES | PLOTS)[name] for name in names}
 
 
 def _report(console: Console, job: "Job", outcome: "Outcome", bars: Bars) -> None:

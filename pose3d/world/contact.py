@@ -5,7 +5,7 @@ pixels. A foot that swings along the line of sight moves little there too, so it
 in space, where more is allowed for what depth errs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,10 @@ class Stance:
     rows: slice
     place: Array
     seconds: float
+
+    def shifted(self, rows: int) -> "Stance":
+        """The same in a sequence that begins so many rows earlier."""
+        return replace(self, rows=slice(self.rows.start + rows, self.rows.stop + rows))
 
 
 def standing(

@@ -6,6 +6,8 @@ by the legs: hip and bone lengths stay, the knee keeps the plane in which it ben
 kinematics), and before and after a stance the change fades.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,8 +16,10 @@ from pose3d.smooth import RATE, acceleration_band, durations, smooth
 from pose3d.world.contact import Stance
 from pose3d.world.path import Evidence
 
-FOOT_ERROR = 0.04  # metres that a lifter errs between hip and ankle
+FOOT_ERROR = 0.025  # metres that a lifter errs between hip and ankle
 HEIGHT_ERROR = 0.02
+ROLL = 0.03  # metres off its place, from where an ankle moves over a foot that rolls
+FLAT = 0.12  # seconds that a foot stands flat at least
 FADE = 0.2  # seconds
 STRETCH = 0.999  # of its length that a leg reaches
 STRAIGHT = (
@@ -114,6 +118,34 @@ def planted_path(
     )
     solved = splu(csc_array(matrix), permc_spec="MMD_AT_PLUS_A").solve(target).reshape(-1, 3)
     return solved[:count], solved[count:]
+
+
+def flat(stances: list[Stance], places: Array, ankles: Array, times: Array) -> list[Stance]:
+    """Stances without their beginning and end, where the ankle moves over a foot that rolls.
+
+    Parameters
+    ----------
+    stances, places
+        Each with the place (3,) of its ankle.
+    ankles
+        (T, 2, 3), left and right, world frame.
+    times
+        (T,) seconds.
+    """
+    result = []
+    for stance, place in zip(stances, places, strict=True):
+        near = np.linalg.norm(ankles[stance.rows, stance.side] - place, axis=1) < ROLL
+        first, last = 0, len(near) - 1
+        shown = times[stance.rows]
+        while shown[last] - shown[first] > FLAT and not (near[first] and near[last]):
+            # The end that is further off rolls.
+            if not near[first]:
+                first += 1
+            if not near[last] and shown[last] - shown[first] > FLAT:
+                last -= 1
+        rows = slice(stance.rows.start + first, stance.rows.start + last + 1)
+        result.append(replace(stance, rows=rows))
+    return result
 
 
 def with_feet_at(

@@ -10,7 +10,7 @@ from pose3d.body import bone_lengths, stature
 from pose3d.errors import UsageError
 from pose3d.sequence import Person, Pose3D
 from pose3d.world.contact import ANKLES, Stance, lasting, stances, standing
-from pose3d.world.feet import planted_path, with_feet_at
+from pose3d.world.feet import flat, planted_path, with_feet_at
 from pose3d.world.ground import (
     SUPPORT_ERROR,
     Support,
@@ -269,13 +269,15 @@ def _placed(
     joints = body.joints @ rotation.T
     root = body.root @ rotation.T + translation
     evidence = body.evidence.turned(rotation, translation)
-    contact = np.zeros((len(body.times), 2), bool)
-    for step, _ in steps:
-        contact[step.rows, step.side] = True
+    standing = [step for step, _ in steps]
     if lock:
+        standing = []
         for rows in pieces(np.isfinite(root[:, 0])):
             inside = [pair for pair in steps if rows.start <= pair[0].rows.start < rows.stop]
-            _lock(joints, root, rows, evidence, body, inside, translation)
+            standing += _lock(joints, root, rows, evidence, body, inside, translation)
+    contact = np.zeros((len(body.times), 2), bool)
+    for step in standing:
+        contact[step.rows, step.side] = True
     world = joints + root[:, None]
     camera = (world - translation) @ rotation
     hip = camera[:, 0]
@@ -295,28 +297,26 @@ def _lock(
     body: Body,
     steps: list[tuple[Stance, Support]],
     eye: Array,
-) -> None:
-    """Keep standing feet where they stand, in place, in a stretch of known rows seen from `eye`."""
+) -> list[Stance]:
+    """Keep standing feet where they stand, in place, in a stretch of known rows seen from `eye`.
+
+    Returns the stances without the frames in which the foot already rolls.
+    """
     times = body.times[rows]
-    moved = [
-        replace(step, rows=slice(step.rows.start - rows.start, step.rows.stop - rows.start))
-        for step, _ in steps
-    ]
+    feet = joints[rows][:, ANKLES]
+    standing = [step.shifted(-rows.start) for step, _ in steps]
     heights = np.array([support.height + body.sole for _, support in steps])
     places = np.zeros((0, 3))
     path = root[rows]
     if steps:
-        path, places = planted_path(
-            evidence[rows],
-            joints[rows][:, ANKLES],
-            times,
-            moved,
-            heights,
-            acceleration_along(path - eye),
-        )
+        calm = acceleration_along(path - eye)
+        path, places = planted_path(evidence[rows], feet, times, standing, heights, calm)
+        standing = flat(standing, places, path[:, None] + feet, times)
+        path, places = planted_path(evidence[rows], feet, times, standing, heights, calm)
         places[:, 1] = heights
     world = joints[rows] + path[:, None]
     lowest = np.full(len(times), body.sole - DEEPEST)
-    world = with_feet_at(world, times, moved, places, lowest)
+    world = with_feet_at(world, times, standing, places, lowest)
     root[rows] = world[:, 0]
     joints[rows] = world - world[:, :1]
+    return [stance.shifted(rows.start) for stance in standing]
