@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from conftest import people
+from imitate import MOTION, motion
 
 from pose3d.sequence import People, Person
 from pose3d.track import Tracker, oks
@@ -173,6 +174,65 @@ def test_three_crossings_with_one_hidden_each_time(images: bool) -> None:
     everyone = watch(*paths, clothes=[RED, BLUE], frames=270, images=images)
     assert len(everyone) == 2
     assert idf1(everyone, paths, 270) > 0.95
+
+
+def crossing(clip: str, way: int, distance: float) -> np.ndarray:
+    """Keypoints (T, 17, 2) of somebody of the motion archives who walks to and fro three times."""
+    scene = motion("cmu.npz", clip, (0.0, 1.4, 0.0), pitch=4)
+    points = (scene.keypoints @ scene.rotation)[::2]
+    middle = points[:, [5, 6, 11, 12]].mean(1)
+    forward = np.arctan2(*(middle[-1] - middle[0])[[0, 2]])
+    angle = way * np.pi / 2 - forward
+    turn = np.array(
+        [[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]]
+    )
+    points = (points - middle.mean(0) * [1, 0, 1]) @ turn.T - [0, 0, distance]
+    seen = np.concatenate([points, points[::-1], points]) @ scene.rotation.T
+    return (seen @ scene.intrinsics.T)[..., :2] / seen[..., 2:]
+
+
+@pytest.mark.skipif(not MOTION.is_dir(), reason="the motion archives are not here")
+@pytest.mark.parametrize("seed", range(5))
+def test_two_walkers_of_the_archives_cross_three_times(seed: int) -> None:
+    """The one in front hides joints of the other, and for half of a crossing all of them."""
+    chance = np.random.default_rng(seed)
+    front, behind = crossing("cmu_02_01", 1, 4.5), crossing("cmu_07_04", -1, 5.7)
+    frames = min(len(front), len(behind))
+    tracker, truth, hidden = Tracker(), [], 0
+    for n in range(frames):
+        points = np.stack([front[n], behind[n]])
+        low, high = points.min(1), points.max(1)
+        boxes = np.concatenate([low - 0.08 * (high - low), high + 0.08 * (high - low)], 1)
+        scores = np.full((2, 17), 0.9)
+        trunk = np.linalg.norm(points[1][:, None] - points[0][None, 5:13], axis=-1).min(1)
+        lost = trunk < 0.12 * (high[0] - low[0])[1]
+        # A detector that cannot see a joint takes it from whoever is there.
+        points[1][lost] = 0.4 * points[1][lost] + 0.6 * points[0][lost]
+        scores[1][lost] = 0.2
+        points += chance.normal(0, 3, points.shape)
+        kept = chance.random(2) > 0.03
+        kept[1] &= lost.mean() < 0.6
+        hidden += lost.mean() >= 0.6
+        found = People(
+            boxes.astype(np.float32),
+            np.array([0.95, 0.9 - 0.6 * lost.mean()], np.float32),
+            points.astype(np.float32),
+            scores.astype(np.float32),
+        )
+        order = chance.permutation(np.flatnonzero(kept))
+        tracker.update(n, n / 25, found[order])
+        truth.append(boxes[:, [0, 2]].mean(1))
+    everyone = tracker.finish()
+    assert hidden > 10
+    assert len(everyone) == 2
+    right = np.zeros((2, 2))
+    for b, person in enumerate(everyone):
+        box = person.keypoints.box
+        for frame, x in zip(person.keypoints.frame, box[:, [0, 2]].mean(1), strict=True):
+            right[:, b] += np.abs(truth[frame] - x) < 1
+    found_rows = sum(int(person.keypoints.found.sum()) for person in everyone)
+    both = max(right.trace(), np.fliplr(right).trace())
+    assert 2 * both / (2 * frames - hidden + found_rows) > 0.95
 
 
 def test_clothes_tell_who_turned_round_behind_somebody() -> None:
