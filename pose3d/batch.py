@@ -233,6 +233,7 @@ def _check(path: Path, meta: dict[str, Any], facts: dict[str, Any]) -> None:
 def _write(
     recording: Recording, video: Path, outputs: dict[str, Path], progress: Progress
 ) -> Outcome:
+    written: list[Path] = []
     for name, path in outputs.items():
         if name == "mp4":
             from pose3d.render import render_video
@@ -246,9 +247,11 @@ def _write(
                 plot_angles(recording, part)
         else:
             with progress.stage("save"):
-                export.write(recording, path)
+                written += export.write(recording, path, form=name)
+            continue
+        written.append(path)
     return Outcome(
-        tuple(outputs.values()),
+        tuple(written),
         frames=recording.meta["source"]["frames"],
         people=len(recording),
         warnings=tuple(recording.meta.get("warnings", ())),

@@ -1,15 +1,18 @@
 """What is written can be read again."""
 
 import json
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from performers import performance
 
 from pose3d import export
 from pose3d.errors import PoseError, UsageError
+from pose3d.export import json_file
 from pose3d.export.json_file import write_picture
-from pose3d.sequence import People, Recording
+from pose3d.sequence import Keypoints2D, People, Person, Pose3D, Recording
 
 
 def test_json_holds_what_npz_holds(recording: Recording, tmp_path: Path) -> None:
@@ -47,14 +50,71 @@ def test_npz_comes_back_equal(recording: Recording, tmp_path: Path) -> None:
         np.testing.assert_array_equal(a.pose.joints, b.pose.joints)
 
 
+def test_json_of_everything_is_nested_as_numpy_nests(tmp_path: Path) -> None:
+    recording = performance(9)
+    path = tmp_path / "walk.json"
+    export.write(recording, path)
+    read = json.loads(path.read_text())["people"][1]
+    pose = recording.people[1].pose
+    assert pose is not None
+    assert pose.root is not None
+    for name, array in (
+        ("joints_world", pose.world),
+        ("root", pose.root),
+        ("keypoints_2d", recording.people[1].keypoints.keypoints),
+    ):
+        assert np.shape(read[name]) == np.shape(array)
+        np.testing.assert_allclose(np.array(read[name], float), array, atol=0.0051)
+    assert read["contact"] == [[False, False]] * 6
+
+
 @pytest.mark.parametrize("name", export.FORMATS)
-def test_nobody_is_a_valid_file(name: str, tmp_path: Path) -> None:
-    path = tmp_path / f"empty.{name}"
-    export.write(Recording({"steps": ["detect"]}), path)
+def test_nobody(name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"empty{export.FORMATS[name].suffix}"
+    nobody = Recording({"steps": ["detect"], "source": {"name": "a.mp4", "size": [8, 6]}})
+    if export.FORMATS[name].each:
+        with pytest.raises(PoseError, match="nobody"):
+            export.write(nobody, path)
+        assert list(tmp_path.iterdir()) == []
+        return
+    assert path in export.write(nobody, path)
+    assert path.exists()
     if name == "json":
         assert json.loads(path.read_text())["people"] == []
-    else:
+    if name == "npz":
         assert len(Recording.load(path)) == 0
+
+
+@pytest.mark.parametrize("name", [n for n, form in export.FORMATS.items() if form.space])
+def test_what_is_not_lifted_says_so(name: str, recording: Recording, tmp_path: Path) -> None:
+    flat = recording.with_people(tuple(replace(p, pose=None) for p in recording.people))
+    with pytest.raises(PoseError, match="pose3d lift"):
+        export.write(flat, tmp_path / f"walk{export.FORMATS[name].suffix}")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", export.FORMATS)
+def test_fifty_people_with_names_beyond_ascii(name: str, tmp_path: Path) -> None:
+    one = performance(3)
+    crowd = tuple(replace(one.people[0], id=n) for n in range(1, 51))
+    path = tmp_path / f"Grüße 走る{export.FORMATS[name].suffix}"
+    written = export.write(one.with_people(crowd), path)
+    assert path in written
+    assert all(each.exists() for each in written)
+    assert len(written) == {"csv": 2}.get(name, 50 if export.FORMATS[name].each else 1)
+
+
+@pytest.mark.parametrize("name", export.FORMATS)
+def test_a_single_frame(name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"walk{export.FORMATS[name].suffix}"
+    one = performance(3)
+    person = one.people[0]
+    keypoints = Keypoints2D(*(getattr(person.keypoints, f.name)[:1] for f in fields(Keypoints2D)))
+    assert person.pose is not None
+    assert person.pose.world is not None
+    pose = Pose3D(person.pose.joints[:1], world=person.pose.world[:1])
+    export.write(one.with_people((Person(1, keypoints, pose),)), path)
+    assert path.exists()
 
 
 def test_a_picture(tmp_path: Path) -> None:
@@ -70,7 +130,7 @@ def test_a_picture(tmp_path: Path) -> None:
 
 
 def test_an_unknown_format_is_named(recording: Recording, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="npz, json"):
+    with pytest.raises(UsageError, match=r"\.npz, \.json"):
         export.write(recording, tmp_path / "walk.docx")
     assert list(tmp_path.iterdir()) == []
 
@@ -84,8 +144,22 @@ def test_a_failed_write_leaves_the_old_file(
     def fails(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(json, "dumps", fails)
+    monkeypatch.setattr(json_file, "lines", fails)
     with pytest.raises(PoseError, match="No space left"):
         export.write(recording, path)
     assert [p.name for p in tmp_path.iterdir()] == ["walk.json"]
     assert path.read_text() == "old"
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for form in export.FORMATS.values():
+        with pytest.raises(PoseError, match="is a file"):
+            export.write(performance(3), tmp_path / "file" / f"walk{form.suffix}")
+
+
+def test_a_setting_that_means_nothing(recording: Recording, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="furlong"):
+        export.write(recording, tmp_path / "walk.trc", unit="furlong")
+    with pytest.raises(UsageError, match="diagonal"):
+        export.write(recording, tmp_path / "walk.csv", layout="diagonal")

@@ -1,12 +1,11 @@
 """Files for other programs: one small writer per format, chosen by name or suffix."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pose3d.errors import UsageError
-from pose3d.files import replacing
+from pose3d.errors import PoseError, UsageError
 
 if TYPE_CHECKING:  # the command line lists the formats before it needs numpy
     from pose3d.sequence import Recording
@@ -19,44 +18,89 @@ class Format:
     Attributes
     ----------
     suffix
-        What a file of it is called after the video's stem.
-    write
-        Writes a recording to a path.
+        By which it is chosen, after a name of one's own.
+    module
+        Where its ``write(recording, path, settings)`` is, which gives the files it wrote.
+    space
+        Whether it holds motion in space, so that a recording must be lifted first.
+    each
+        Whether everyone has a file of their own.
     """
 
     suffix: str
-    write: "Callable[[Recording, Path], None]"
+    module: str
+    space: bool = True
+    each: bool = False
 
-
-def _npz(recording: "Recording", path: Path) -> None:
-    recording.save(path)
-
-
-def _json(recording: "Recording", path: Path) -> None:
-    from pose3d.export.json_file import write_recording
-
-    write_recording(recording, path)
+    @property
+    def ours(self) -> str:
+        """What follows the video's stem where nobody gave a name."""
+        return f".pose3d{self.suffix}"
 
 
 FORMATS = {
-    "npz": Format(".pose3d.npz", _npz),
-    "json": Format(".pose3d.json", _json),
+    "npz": Format(".npz", "npz_file", space=False),
+    "json": Format(".json", "json_file", space=False),
+    "csv": Format(".csv", "csv_file"),
+    "trc": Format(".trc", "trc", each=True),
+    "mot": Format(".mot", "mot", each=True),
 }
 
 
-def write(recording: "Recording", path: Path | str) -> None:
-    """Write a recording in the format of the path's suffix.
+def format_of(path: Path | str) -> str:
+    """Name of the format that a path's suffix says; the longest that fits.
 
     Raises
     ------
     UsageError
-        If no format has that suffix.
-    PoseError
-        If the file cannot be written.
+        If there is none.
     """
+    name = Path(path).name.lower()
+    fitting = [key for key, form in FORMATS.items() if name.endswith(form.suffix)]
+    if not fitting:
+        known = ", ".join(form.suffix for form in FORMATS.values())
+        raise UsageError(f"{path}: no format has this suffix: there are {known}")
+    return max(fitting, key=lambda key: len(FORMATS[key].suffix))
+
+
+def write(
+    recording: "Recording", path: Path | str, *, form: str | None = None, **settings: Any
+) -> tuple[Path, ...]:
+    """Write a recording in the format `form`, or that of the path's suffix.
+
+    Parameters
+    ----------
+    recording
+        What to write.
+    path
+        Where. Formats that hold one person have the first one's motion there; the others' is
+        beside it, ``NAME.2.bvh`` for the person of number 2.
+    form
+        A key of :data:`FORMATS`.
+    settings
+        As in :class:`pose3d.export.settings.Settings`.
+
+    Returns
+    -------
+    tuple
+        The files, or folders, that were written.
+
+    Raises
+    ------
+    UsageError
+        If no format has that suffix, or a setting means nothing.
+    PoseError
+        If the file cannot be written, or the recording holds nothing for this format.
+    """
+    from pose3d.export.settings import Settings
+    from pose3d.files import check_writable
+
     path = Path(path)
-    name = path.suffix.removeprefix(".").lower()
-    if name not in FORMATS:
-        raise UsageError(f"no format is called {name!r}: there are {', '.join(FORMATS)}")
-    with replacing(path) as part:
-        FORMATS[name].write(recording, part)
+    check_writable(path.parent)
+    chosen = FORMATS[form or format_of(path)]
+    if chosen.each and not recording.people:
+        raise PoseError(f"{path}: there is nobody in the recording to write")
+    written: tuple[Path, ...] = import_module(f"pose3d.export.{chosen.module}").write(
+        recording, path, Settings(**settings)
+    )
+    return written

@@ -23,31 +23,43 @@ A picture's file has ``meta``, ``keypoint_names`` and, for everyone in it, ``box
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pose3d.export.digits import as_text, before, lines, words
+from pose3d.export.settings import Settings
+from pose3d.files import replacing
 from pose3d.sequence import People, Person, Recording
 from pose3d.skeleton import COCO, H36M, H36M_PARENTS
 
 PIXELS, SCORES, METRES, SECONDS = 2, 3, 4, 6  # decimals
+CHUNK = 4096  # frames in memory as text at a time
 
 
-def write_recording(recording: Recording, path: Path) -> None:
-    """Write a recording as JSON; one person is in memory as text at a time."""
+def write(recording: Recording, path: Path, _settings: Settings) -> tuple[Path, ...]:
+    """Write a recording as JSON."""
     head = {
         "meta": recording.meta,
         "keypoint_names": COCO.names,
         "joint_names": H36M.names,
         "joint_parents": H36M_PARENTS,
     }
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(json.dumps(head, allow_nan=False)[:-1] + ', "people": [')
+    with replacing(path) as part, open(part, "wb") as file:
+        file.write(json.dumps(head, allow_nan=False).encode()[:-1] + b', "people": [')
         for n, person in enumerate(recording.people):
-            file.write(("," if n else "") + "\n" + json.dumps(_person(person), allow_nan=False))
-        file.write("]}\n")
+            file.write(b",\n" if n else b"\n")
+            file.write(f'{{"id": {person.id}'.encode())
+            for name, array, decimals in _arrays(person):
+                file.write(f',\n "{name}": ['.encode())
+                file.writelines(nested(array, decimals))
+                file.write(b"]")
+            file.write(b"}")
+        file.write(b"]}\n")
+    return (path,)
 
 
 def write_picture(people: People, meta: dict[str, Any], path: Path) -> None:
@@ -68,27 +80,36 @@ def write_picture(people: People, meta: dict[str, Any], path: Path) -> None:
     path.write_text(json.dumps(content, allow_nan=False) + "\n", "utf-8")
 
 
-def _person(person: Person) -> dict[str, Any]:
+def _arrays(person: Person) -> Iterator[tuple[str, NDArray[Any], int]]:
     keypoints, pose = person.keypoints, person.pose
-    arrays: dict[str, tuple[NDArray[Any] | None, int]] = {
-        "frame": (keypoints.frame, 0),
-        "time": (keypoints.time, SECONDS),
-        "box": (keypoints.box, PIXELS),
-        "keypoints_2d": (keypoints.keypoints, PIXELS),
-        "score_2d": (keypoints.score, SCORES),
-    }
+    yield "frame", keypoints.frame, 0
+    yield "time", keypoints.time, SECONDS
+    yield "box", keypoints.box, PIXELS
+    yield "keypoints_2d", keypoints.keypoints, PIXELS
+    yield "score_2d", keypoints.score, SCORES
     if pose is not None:
-        arrays |= {
-            "joints_3d": (pose.joints, METRES),
-            "root": (pose.root, METRES),
-            "joints_world": (pose.world, METRES),
-            "contact": (pose.contact, 0),
-        }
-    return {"id": person.id} | {
-        name: listed(array, decimals)
-        for name, (array, decimals) in arrays.items()
-        if array is not None
-    }
+        yield "joints_3d", pose.joints, METRES
+        further = (("root", pose.root), ("joints_world", pose.world), ("contact", pose.contact))
+        yield from ((name, array, METRES) for name, array in further if array is not None)
+
+
+def nested(array: NDArray[Any], decimals: int) -> Iterator[bytes]:
+    """The items of an array as JSON, with commas between; what is missing is null."""
+    opened = "[" * (array.ndim - 1)
+    inner = array.shape[1:]
+    marks = [opened]
+    for index in list(np.ndindex(*inner))[1:]:
+        # Of the last lists, those end here that the next number is the first of again.
+        ended = next(n for n, i in enumerate(reversed(index)) if i)
+        marks.append("]" * ended + "," + "[" * ended)
+    for start in range(0, len(array), CHUNK):
+        rows = array[start : start + CHUNK].reshape(-1, len(marks))
+        if rows.dtype.kind == "b":
+            text = words(["false", "true"])[rows.astype(int)]
+        else:
+            text = as_text(rows, decimals if rows.dtype.kind == "f" else 0, missing="null")
+        piece = lines(before(words(marks), text), "]" * (array.ndim - 1), end=",")
+        yield piece if start + CHUNK < len(array) else piece[:-1]
 
 
 def listed(array: NDArray[Any], decimals: int) -> Any:
