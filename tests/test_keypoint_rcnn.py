@@ -192,6 +192,18 @@ def test_torchvisions_own_network_finds_the_same(shape: tuple, torchvisions: tup
     assert (got.keypoint_logits - want["keypoints_scores"]).abs().max() <= 1e-3
 
 
+def test_large_boxes_are_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    from pose3d.detect.keypoint_rcnn import heatmaps
+
+    maps = torch.rand(2, 17, 56, 56, generator=torch.Generator().manual_seed(0))
+    boxes = torch.tensor([[3.0, 4, 103.5, 90], [0, 0, 0.2, 700]])
+    for cells in (True, False):
+        monkeypatch.setattr(heatmaps, "MAX_PIXELS", 1 << 24)
+        whole = heatmaps.peaks(maps, boxes, cells)
+        monkeypatch.setattr(heatmaps, "MAX_PIXELS", 20_000)
+        assert all(map(torch.equal, whole, heatmaps.peaks(maps, boxes, cells)))
+
+
 @pytest.mark.parametrize("family", ["caffe2", "detectron2", "torchvision"])
 @pytest.mark.parametrize("shape", [(1, 1), (3, 2000), (2000, 3), (61, 33)])
 def test_pictures_of_any_shape(family: str, shape: tuple, tmp_path: Path) -> None:

@@ -7,6 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+MAX_PIXELS = 1 << 24  # stretched at once
+
+
 class Peaks(NamedTuple):
     """Of R boxes with 17 maps each."""
 
@@ -25,17 +28,28 @@ def peaks(maps: Tensor, boxes: Tensor, cells_of_map: bool) -> Peaks:
     pixels = sizes.ceil()
     points, logits, sums = [], [], []
     for row, (width, height) in zip(maps, pixels.int().tolist(), strict=True):
-        stretched = F.interpolate(
-            row[None], size=(height, width), mode="bicubic", align_corners=False
-        )[0].flatten(1)
-        best, index = stretched.max(1)
-        shared = row.flatten(1) if cells_of_map else stretched
-        sums.append((shared - best[:, None]).exp().sum(1))
+        # All joints at once would be gigabytes for somebody who fills an 8K picture.
+        found = [
+            _peak(some, height, width, cells_of_map)
+            for some in row.split(max(MAX_PIXELS // (height * width), 1))
+        ]
+        index, best, total = (torch.cat(parts) for parts in zip(*found, strict=True))
         points.append(torch.stack([index % width, index // width], 1))
         logits.append(best)
+        sums.append(total)
     if not points:
         empty = maps.new_zeros(0, maps.shape[1])
         return Peaks(maps.new_zeros(0, maps.shape[1], 2), empty, empty)
     step = (sizes / pixels)[:, None]
     where = (torch.stack(points) + 0.5) * step + boxes[:, None, :2]
     return Peaks(where, torch.stack(logits), torch.stack(sums).reciprocal())
+
+
+def _peak(maps: Tensor, height: int, width: int, cells_of_map: bool) -> tuple[Tensor, ...]:
+    """Index and value (J,) of the maximum of each of maps (J, 56, 56), and the softmax's sum."""
+    stretched = F.interpolate(
+        maps[None], size=(height, width), mode="bicubic", align_corners=False
+    )[0].flatten(1)
+    best, index = stretched.max(1)
+    shared = maps.flatten(1) if cells_of_map else stretched
+    return index, best, (shared - best[:, None]).exp().sum(1)
