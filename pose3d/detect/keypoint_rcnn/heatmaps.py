@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
 MAX_PIXELS = 1 << 24  # stretched at once
 
 
