@@ -1,31 +1,24 @@
 """The camera: where a pixel looks, from a file, an option, the video's own words or a guess."""
 
-import json
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pose3d.camera_file import Calibration, calibration, fingerprint
 from pose3d.errors import PoseError, UsageError
-from pose3d.weights import sha256
+
+__all__ = ["Camera", "choose_camera", "film_focal_length", "fingerprint", "read_camera"]
 
 FIELDS_OF_VIEW = (5.0, 160.0)  # degrees over the longer side that --fov may be
 FOCAL_LENGTHS = (0.08, 12.0)  # of the longer side, the same angles
-MAX_BYTES = 1 << 20  # of a camera file
 FILM_WIDTH = 36.0  # millimetres: what a focal length "as on 35 mm film" refers to
-SUBPIXELS = 64  # Qualisys counts in these
 COEFFICIENTS = (0, 4, 5, 8, 12, 14)  # how many distortion may have, as OpenCV has it
 
-UNREADABLE = (
-    ValueError, KeyError, TypeError, AttributeError, RecursionError, ElementTree.ParseError,
-)  # fmt: skip
 FILM_KEYS = re.compile(r"focal.?length.*35.?mm|35.?mm.*focal.?length", re.IGNORECASE)
 
 
@@ -208,138 +201,12 @@ def read_camera(path: str | PathLike[str], size: tuple[int, int]) -> Camera:
     PoseError
         If the file cannot be read, holds no camera or several, or one of another shape.
     """
-    file, name = _split(path)
-    cameras = _cameras(file)
-    if name is None and len(cameras) == 1:
-        name = next(iter(cameras))
-    if name is None or name not in cameras:
-        names = ", ".join(sorted(cameras)) or "none"
-        raise PoseError(f"{file} holds the cameras {names}: choose one with {file}:NAME")
-    return _fitted(cameras[name], size, file)
+    return _fitted(calibration(path), size, str(path))
 
 
-def fingerprint(path: str | PathLike[str]) -> str:
-    """What tells one camera file from another: its name, and the beginning of its SHA-256.
-
-    Raises
-    ------
-    PoseError
-        If it cannot be read.
-    """
-    file, name = _split(path)
-    try:
-        digest = sha256(file)[:12]
-    except OSError as error:
-        raise PoseError(f"{file} cannot be read: {error.strerror or error}") from error
-    return f"{file.name}{f':{name}' if name else ''} {digest}"
-
-
-def _split(path: str | PathLike[str]) -> tuple[Path, str | None]:
-    """File and name of ``FILE:NAME``."""
-    whole = Path(path)
-    if whole.exists() or ":" not in whole.name:
-        return whole, None
-    file, _, name = str(path).rpartition(":")
-    return Path(file), name
-
-
-def _cameras(path: Path) -> dict[str, dict[str, Any]]:
-    """Every camera of a file by name: matrix, distortion, size."""
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise PoseError(f"{path} is too large for a camera file")
-        text = path.read_text(encoding="utf-8-sig")
-        if path.name.lower().endswith(".qca.txt") or text.lstrip().startswith("<"):
-            return _qualisys(text)
-        values = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
-        return _tables(values)
-    except OSError as error:
-        raise PoseError(f"{path} cannot be read: {error.strerror or error}") from error
-    except UNREADABLE as error:
-        raise PoseError(f"{path} is no camera file that can be read ({error})") from error
-
-
-def _tables(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Cameras of a TOML or JSON: one on its own, or one a table."""
-    alone = _table(values)
-    if alone is not None:
-        return {"camera": alone}
-    inner = [(name, _table(part)) for name, part in values.items() if isinstance(part, dict)]
-    found = {}
-    for name, table in inner:
-        if table is not None:
-            label = values[name].get("name")
-            found[label if isinstance(label, str) else name] = table
-    return found
-
-
-def _table(values: dict[str, Any]) -> dict[str, Any] | None:
-    matrix = _first(values, "K", "matrix", "camera_matrix", "intrinsics")
-    if matrix is None:
-        return None
-    if values.get("fisheye"):
-        raise ValueError("a fisheye lens, which is not supported")
-    distortion = _first(values, "distortion", "distortions", "dist", "distortion_coefficients")
-    return {
-        "matrix": np.array(_data(matrix), float).reshape(3, 3),
-        "distortion": np.array(_data(distortion) if distortion is not None else [], float).ravel(),
-        "size": _first(values, "size", "image_size"),
-    }
-
-
-def _data(value: Any) -> Any:
-    """OpenCV's own files put the numbers of a matrix under ``data``."""
-    return value["data"] if isinstance(value, dict) else value
-
-
-def _first(values: dict[str, Any], *names: str) -> Any:
-    return next((values[name] for name in names if name in values), None)
-
-
-def _qualisys(text: str) -> dict[str, dict[str, Any]]:
-    """Cameras of a Qualisys calibration, by serial number; lengths are 64ths of a pixel."""
-    if "<!" in text.replace("<!--", ""):
-        raise ValueError("document types are not read")
-    found: dict[str, dict[str, Any]] = {}
-    for camera in ElementTree.fromstring(text).iter("camera"):
-        inner, view = camera.find("intrinsic"), camera.find("fov_video")
-        if inner is None:
-            continue
-
-        def number(name: str, inner: ElementTree.Element = inner) -> float:
-            return float(inner.attrib[name])
-
-        left = top = 0.0
-        width, height = (number(f"sensorMax{axis}") / SUBPIXELS for axis in "UV")
-        if view is not None:
-            left, top = float(view.attrib["left"]), float(view.attrib["top"])
-            width, height = (float(view.attrib["right"]) - left, float(view.attrib["bottom"]) - top)
-        found[camera.get("serial", str(len(found)))] = {
-            "matrix": np.array(
-                [
-                    [number("focalLengthU"), 0, number("centerPointU") - SUBPIXELS * left],
-                    [0, number("focalLengthV"), number("centerPointV") - SUBPIXELS * top],
-                    [0, 0, SUBPIXELS],
-                ]
-            )
-            / SUBPIXELS,
-            "distortion": np.array(
-                [
-                    number(name)
-                    for name in (
-                        "radialDistortion1", "radialDistortion2", "tangentalDistortion1",
-                        "tangentalDistortion2", "radialDistortion3",
-                    )
-                ]
-            ),
-            "size": [round(width + 1), round(height + 1)],
-        }  # fmt: skip
-    return found
-
-
-def _fitted(found: dict[str, Any], size: tuple[int, int], path: Path) -> Camera:
+def _fitted(found: Calibration, size: tuple[int, int], path: str) -> Camera:
     """A camera of a file for pictures of `size`."""
-    matrix, distortion = found["matrix"], found["distortion"]
+    matrix, distortion = found.matrix, found.distortion
     if len(distortion) not in COEFFICIENTS or not np.isfinite(distortion).all():
         raise PoseError(
             f"{path}: {len(distortion)} distortion coefficients: OpenCV has 4, 5, 8, 12 or 14"
@@ -348,9 +215,9 @@ def _fitted(found: dict[str, Any], size: tuple[int, int], path: Path) -> Camera:
     below = np.abs(matrix[2] - [0, 0, 1]).max()
     if not np.isfinite(matrix).all() or (focal <= 0).any() or below > 1e-6:
         raise PoseError(f"{path}: the matrix is none of a camera (fx, 0, cx; 0, fy, cy; 0, 0, 1)")
-    if found["size"] is not None:
+    if found.size is not None:
         try:
-            width, height = (float(side) for side in found["size"])
+            width, height = (float(side) for side in found.size)
         except (TypeError, ValueError):
             raise PoseError(f"{path}: a size is two numbers, width and height") from None
         scale = np.array([size[0] / max(width, 1), size[1] / max(height, 1)])

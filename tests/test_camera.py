@@ -107,6 +107,9 @@ def test_qualisys_file(tmp_path: Path) -> None:
     camera = read_camera(written(tmp_path, "lab.qca.txt", QUALISYS), SIZE)
     np.testing.assert_allclose(camera.matrix, K)
     np.testing.assert_allclose(camera.distortion, [-0.05, 0.14, 0.0006, -0.0004, 0])
+    whole = QUALISYS.replace('<fov_video left="0" top="0" right="1279" bottom="719"/>', "")
+    camera = read_camera(written(tmp_path, "whole.qca.txt", whole), SIZE)
+    np.testing.assert_allclose(camera.matrix, K)
 
 
 @pytest.mark.parametrize(

@@ -16,15 +16,15 @@ from pose3d.smooth import derivative, smooth_vectors
 
 # What a lifter errs across the line of sight, metres, and over how many frames it errs alike.
 LIFTING_ERROR = 0.03
-ALIKE = 10
+ALIKE = 5
 OUTLIER = 0.08  # metres from where a joint weighs little
 PIXEL_ERROR = 4.0  # of a keypoint with score 0.5, in pixels of a person 300 pixels tall
 ROUNDS = 4
 MIN_KEYPOINTS = 4
 NEAREST = 0.3  # metres: nobody is closer to the lens
-# Likely accelerations of the hip, m/s^2: across the line of sight as far as a jump; along it, where
-# size is all that tells, no more than a runner's.
-ACROSS, ALONG = 12.0, 5.0
+# Likely accelerations of the hip, m/s^2: across the line of sight as in a jump; along it, where
+# size is all that tells, somewhat less.
+ACROSS, ALONG = 12.0, 10.0
 
 JOINTS, KEYPOINTS = np.array(SHARED_JOINTS).T
 # COCO's annotators put hips elsewhere than the joints are.
