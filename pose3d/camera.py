@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pose3d.camera_file import Calibration, calibration, fingerprint
 from pose3d.errors import PoseError, UsageError
 
-__all__ = ["Camera", "choose_camera", "film_focal_length", "fingerprint", "read_camera"]
+__all__ = ["Camera", "choose_camera", "fingerprint", "lens_metadata", "read_camera"]
 
 FIELDS_OF_VIEW = (5.0, 160.0)  # degrees over the longer side that --fov may be
 FOCAL_LENGTHS = (0.08, 12.0)  # of the longer side, the same angles
@@ -181,6 +181,20 @@ def film_focal_length(metadata: Mapping[str, str]) -> float | None:
             if FOCAL_LENGTHS[0] * FILM_WIDTH <= length <= FOCAL_LENGTHS[1] * FILM_WIDTH:
                 return length
     return None
+
+
+def lens_metadata(path: str | PathLike[str]) -> dict[str, str]:
+    """What a video's container says about its focal length as on 35 mm film; {} for nothing."""
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            said = dict(container.metadata)
+            for stream in container.streams.video:
+                said |= stream.metadata
+    except (OSError, ValueError, av.FFmpegError):
+        return {}
+    return {key: value for key, value in said.items() if FILM_KEYS.search(key)}
 
 
 def read_camera(path: str | PathLike[str], size: tuple[int, int]) -> Camera:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pose3d import __version__
 from pose3d.body import parse_heights
-from pose3d.camera import choose_camera, fingerprint
+from pose3d.camera import choose_camera, fingerprint, lens_metadata
 from pose3d.errors import PoseError, UsageError
 from pose3d.options import LIFTING, WITHOUT_EFFECT, Options, count
 from pose3d.progress import Progress
@@ -115,6 +115,7 @@ def detect(
         "fps": info.fps,
         "rotation": info.rotation,
         "frames": frames,
+        "metadata": lens_metadata(path),
     }
     meta = {
         **tool(),

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import find_squares, upright
 
-from pose3d.camera import Camera, choose_camera, film_focal_length, read_camera
+from pose3d import pipeline
+from pose3d.camera import Camera, choose_camera, film_focal_length, lens_metadata, read_camera
 from pose3d.errors import PoseError, UsageError
 from pose3d.lift import default_intrinsics
 
@@ -148,6 +150,25 @@ def test_metadata_of_phones() -> None:
     assert film_focal_length({"FocalLengthIn35mmFilm": "28"}) == 28
     for useless in ({}, {"FocalLengthIn35mmFilm": "0"}, {"FocalLengthIn35mmFilm": "wide"}):
         assert film_focal_length(useless) is None
+
+
+def test_metadata_is_read_from_the_video(tmp_path: Path) -> None:
+    import av
+
+    path, key = tmp_path / "phone.mov", "com.apple.quicktime.camera.focal_length.35mm_equivalent"
+    with av.open(str(path), "w", options={"movflags": "use_metadata_tags"}) as container:
+        container.metadata[key] = "26"
+        stream = container.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(3):
+            frame = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), "rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    assert lens_metadata(path) == {key: "26"}
+    assert lens_metadata(written(tmp_path, "no.mov", "nothing")) == {}
+    recording = pipeline.infer(path, detector=find_squares, lifter=upright)
+    assert recording.meta["camera"]["source"] == "metadata"
+    assert recording.meta["camera"]["K"][0][0] == pytest.approx(26 / 36 * 64)
 
 
 def test_distortion_is_removed() -> None:
