@@ -5,6 +5,7 @@ from imitate import person, walker
 from numpy.typing import NDArray
 
 from pose3d.sequence import Keypoints2D, Person, Pose3D, Recording
+from pose3d.skeleton import H36M_PARENTS
 
 SIZE = (1280, 720)
 
@@ -36,7 +37,7 @@ def _walk(
     scene = walker()
     known = person(scene)
     at = (np.arange(first, first + length) * 2) % len(scene.joints)
-    camera = scene.joints[at] + offset
+    camera = _rigid(scene.joints)[at] + offset
     world = camera @ scene.rotation
     world[..., 1] -= world[..., 1].min()
     keypoints = known.keypoints
@@ -58,6 +59,16 @@ def _walk(
             np.zeros((length, 2), bool),
         ),
     )
+
+
+def _rigid(joints: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same motion with bones that keep their length."""
+    result = joints.copy()
+    for joint, parent in enumerate(H36M_PARENTS[1:], 1):
+        bone = joints[:, joint] - joints[:, parent]
+        length = np.linalg.norm(bone, axis=-1, keepdims=True)
+        result[:, joint] = result[:, parent] + bone / length * np.median(length)
+    return result
 
 
 def world_of(recording: Recording, n: int) -> NDArray[np.float64]:

@@ -44,6 +44,7 @@ FORMATS = {
     "csv": Format(".csv", "csv_file"),
     "trc": Format(".trc", "trc", each=True),
     "mot": Format(".mot", "mot", each=True),
+    "bvh": Format(".bvh", "bvh", each=True),
 }
 
 
