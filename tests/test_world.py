@@ -251,6 +251,16 @@ def test_nobody_and_the_unlifted_are_passed_on() -> None:
     assert to_world((unlifted,), [rays_of(scene, unlifted)])[0] == (unlifted,)
 
 
+def test_a_pose_without_keypoints_has_no_place_but_stays() -> None:
+    scene = walker()
+    someone = prepared(scene)
+    nothing = np.full((240, 17, 2), np.nan)
+    keypoints = replace(someone.keypoints, score=np.zeros((240, 17), np.float32))
+    (placed,), _ = to_world((replace(someone, keypoints=keypoints),), [nothing])
+    assert np.isnan(placed.pose.root).all()
+    np.testing.assert_allclose(placed.pose.joints, someone.pose.joints, atol=1e-6)
+
+
 def test_one_frame_is_no_error() -> None:
     scene = walker()
     short = Scene(

@@ -281,8 +281,10 @@ def _placed(
     world = joints + root[:, None]
     camera = (world - translation) @ rotation
     hip = camera[:, 0]
+    # A pose whose place is not known is still a pose.
+    relative = np.where(np.isnan(hip[:, :1, None]), body.joints, camera - hip[:, None])
     return Pose3D(
-        (camera - hip[:, None]).astype(np.float32),
+        relative.astype(np.float32),
         hip.astype(np.float32),
         world.astype(np.float32),
         contact,
