@@ -26,6 +26,7 @@ SIZE_ACCELERATION = 0.5  # of the lifter's wavering scale, 1/s^2
 SIZE_NOISE = 0.02
 ROUNDS = 8
 PRECISE = 1e-5  # metres
+CHUNK = 2048  # frames worked on at once
 
 CHILDREN = np.arange(1, len(H36M))
 PARENTS = np.array(H36M_PARENTS[1:])
@@ -143,7 +144,8 @@ def steady(
     ray = np.where(np.isnan(directions[known]), [0.0, 0.0, 1.0], directions[known])
     outer = ray[:, :, None] * ray[:, None, :]
     mobility = ACROSS**2 * (np.eye(3) - outer) + ALONG**2 * outer
-    result[known] = _constrained(pose, lengths, mobility)
+    parts = [slice(start, start + CHUNK) for start in range(0, len(pose), CHUNK)]
+    result[known] = np.concatenate([_constrained(pose[p], lengths, mobility[p]) for p in parts])
     return result.astype(np.float32)
 
 
