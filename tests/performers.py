@@ -1,5 +1,7 @@
 """Recordings whose motion is known in the world, for files of other programs."""
 
+from dataclasses import replace
+
 import numpy as np
 from imitate import person, walker
 from numpy.typing import NDArray
@@ -71,8 +73,20 @@ def _rigid(joints: NDArray[np.float64]) -> NDArray[np.float64]:
     return result
 
 
+def wavering(recording: Recording) -> Recording:
+    """The same people as a lifter sees them: with bones that change their length."""
+    chance = np.random.default_rng(1)
+    people = []
+    for n, each in enumerate(recording.people):
+        world = world_of(recording, n)
+        world += chance.normal(0, 0.01, world.shape)
+        assert each.pose is not None
+        people.append(replace(each, pose=replace(each.pose, world=world.astype(np.float32))))
+    return recording.with_people(tuple(people))
+
+
 def world_of(recording: Recording, n: int) -> NDArray[np.float64]:
-    """(T, 17, 3) joints of a person in the world."""
+    """(T, 17, 3) joints of a each in the world."""
     pose = recording.people[n].pose
     assert pose is not None
     assert pose.world is not None

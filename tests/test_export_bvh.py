@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from performers import performance, world_of
+from performers import performance, wavering, world_of
 
 from pose3d import export
 from pose3d.errors import PoseError
 from pose3d.export import rig
 from pose3d.export.space import JOINTS
-from pose3d.sequence import Recording
 
 bvhio = pytest.importorskip("bvhio", reason="bvhio is not installed")
 pybvh = pytest.importorskip("pybvh", reason="pybvh is not installed")
@@ -37,21 +36,6 @@ def by_bvhio(path: Path) -> NDArray[np.float64]:
         root.loadPose(frame, recursive=True)
         places.append([list(nodes[name].PositionWorld) for name in JOINTS])
     return np.array(places)
-
-
-def wavering(recording: Recording) -> Recording:
-    """The same people as a lifter sees them: with bones that change their length."""
-    chance = np.random.default_rng(1)
-
-    def changed(joints: NDArray[np.float32]) -> NDArray[np.float32]:
-        return joints + chance.normal(0, 0.01, joints.shape).astype(np.float32)
-
-    return recording.with_people(
-        tuple(
-            replace(p, pose=replace(p.pose, world=changed(p.pose.world)))  # type: ignore[union-attr,type-var,arg-type]
-            for p in recording.people
-        )
-    )
 
 
 def test_bvh_comes_back(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ FORMATS = {
     "trc": Format(".trc", "trc", each=True),
     "mot": Format(".mot", "mot", each=True),
     "bvh": Format(".bvh", "bvh", each=True),
+    "glb": Format(".glb", "glb"),
 }
 
 
