@@ -18,7 +18,7 @@ from pose3d.world.path import Evidence
 
 FOOT_ERROR = 0.025  # metres that a lifter errs between hip and ankle
 HEIGHT_ERROR = 0.02
-ROLL = 0.03  # metres off its place, from where an ankle moves over a foot that rolls
+ROLL = 0.06  # metres off its place, from where an ankle moves over a foot that rolls
 FLAT = 0.12  # seconds that a foot stands flat at least
 FADE = 0.2  # seconds
 STRETCH = 0.999  # of its length that a leg reaches
@@ -120,21 +120,22 @@ def planted_path(
     return solved[:count], solved[count:]
 
 
-def flat(stances: list[Stance], places: Array, ankles: Array, times: Array) -> list[Stance]:
+def flat(stances: list[Stance], ankles: Array, times: Array) -> list[Stance]:
     """Stances without their beginning and end, where the ankle moves over a foot that rolls.
 
     Parameters
     ----------
-    stances, places
-        Each with the place (3,) of its ankle.
+    stances
+        Of this person.
     ankles
         (T, 2, 3), left and right, world frame.
     times
         (T,) seconds.
     """
     result = []
-    for stance, place in zip(stances, places, strict=True):
-        near = np.linalg.norm(ankles[stance.rows, stance.side] - place, axis=1) < ROLL
+    for stance in stances:
+        path = ankles[stance.rows, stance.side]
+        near = np.linalg.norm(path - np.median(path, 0), axis=1) < ROLL
         first, last = 0, len(near) - 1
         shown = times[stance.rows]
         while shown[last] - shown[first] > FLAT and not (near[first] and near[last]):

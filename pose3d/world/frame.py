@@ -312,8 +312,7 @@ def _lock(
     path = root[rows]
     if steps:
         calm = acceleration_along(path - eye)
-        path, places = planted_path(evidence[rows], feet, times, standing, heights, calm)
-        standing = flat(standing, places, path[:, None] + feet, times)
+        standing = flat(standing, path[:, None] + feet, times)
         path, places = planted_path(evidence[rows], feet, times, standing, heights, calm)
         places[:, 1] = heights
     world = joints[rows] + path[:, None]
