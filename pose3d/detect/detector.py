@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from pose3d.detect import architectures
 from pose3d.detect.base import PeopleFinder, choose_device, choose_precision
 from pose3d.detect.compact import Limits
+from pose3d.likeness import oks
 from pose3d.errors import PoseError, UsageError
 from pose3d.sequence import People
 
 __all__ = ["Detector", "calibrated", "choose_device", "choose_precision", "load_detector"]
 
+SAME_PERSON = 0.7  # similarity of keypoints, COCO's OKS, from which two are one
 MAX_LONG_SIDE = 2.0  # of the network's input, in short sides
 
 
@@ -53,7 +55,9 @@ class Detector(PeopleFinder):
         self.network.to(memory_format=torch.channels_last)
         self.calibration = torch.from_numpy(np.asarray(calibration, np.float32)).to(self.device)
         self.short_side = short_side
-        self.limits = Limits(people=max_people)
+        # A person's score is at most that of the box: no keypoints for boxes that cannot count.
+        least = max(min_score, Limits.min_box_score)
+        self.limits = Limits(people=max_people, min_box_score=least)
 
     def find(self, pictures: Sequence[NDArray[np.uint8]]) -> list[People]:
         """People of pictures that have been checked."""
@@ -98,7 +102,20 @@ class Detector(PeopleFinder):
         order = order[ranks[order] >= self.min_score]
         owner = picture[order].cpu().numpy()
         everyone = People(*(v[order].float().cpu().numpy() for v in (boxes, ranks, points, scores)))
-        return [everyone[owner == row] for row in range(n)]
+        return [distinct(everyone[owner == row]) for row in range(n)]
+
+
+def distinct(people: People) -> People:
+    """People, the best first, without those whose keypoints are those of a better one.
+
+    Boxes that overlap too little for the network to drop one can still be the same person's.
+    """
+    alike = oks(people.keypoints, people.keypoint_scores, people.boxes, people.keypoints)
+    kept: list[int] = []
+    for row in range(len(people)):
+        if not (alike[kept, row] > SAME_PERSON).any():
+            kept.append(row)
+    return people[kept]
 
 
 def calibrated(mass: Tensor, calibration: Tensor) -> Tensor:
