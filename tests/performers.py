@@ -86,7 +86,7 @@ def wavering(recording: Recording) -> Recording:
 
 
 def world_of(recording: Recording, n: int) -> NDArray[np.float64]:
-    """(T, 17, 3) joints of a each in the world."""
+    """(T, 17, 3) joints of a person in the world."""
     pose = recording.people[n].pose
     assert pose is not None
     assert pose.world is not None

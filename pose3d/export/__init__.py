@@ -44,6 +44,7 @@ FORMATS = {
     "csv": Format(".csv", "csv_file"),
     "trc": Format(".trc", "trc", each=True),
     "mot": Format(".mot", "mot", each=True),
+    "c3d": Format(".c3d", "c3d"),
     "bvh": Format(".bvh", "bvh", each=True),
     "glb": Format(".glb", "glb"),
 }
