@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from pose3d.likeness import covered, oks, overlap, widened
 from pose3d.sequence import People, Person
 from pose3d.track.appearance import BINS_OF_BOTH, colours
-from pose3d.track.likeness import covered, oks, overlap, widened
 from pose3d.track.stitch import Fragment, people_of
 
 MAX_GAP = 1.0  # seconds that a track waits for its person
@@ -24,6 +24,7 @@ MIN_SIMILARITY = 0.2
 HESITANT = 0.35  # score of a detection below which it starts no track
 HESITANT_SIMILARITY = 0.35
 SAME = 0.85  # similarity of keypoints from which two detections are one person
+SAME_BOX = 0.4  # overlap of their boxes, below which they are not
 MEMORY = 0.1  # seconds over which velocity is averaged
 LONG_MEMORY = 0.6  # seconds over which it is for somebody hidden
 LOOK_EVERY = 0.1  # seconds between looks at what people wear
@@ -203,6 +204,9 @@ def distinct(people: People) -> People:
     """People without those that a detector reports twice; the better one stays."""
     if len(people) < 2:
         return people
+    near = overlap(people.boxes[:, None], people.boxes[None])
+    if (near > SAME_BOX).sum() == len(people):
+        return people  # as in most frames
     order = np.argsort(-people.scores, kind="stable")
     alike = oks(people.keypoints, people.keypoint_scores, people.boxes, people.keypoints)
     kept: list[int] = []

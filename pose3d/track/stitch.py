@@ -12,9 +12,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from pose3d.likeness import oks, overlap
 from pose3d.sequence import Keypoints2D, Person
 from pose3d.track.appearance import difference
-from pose3d.likeness import oks, overlap
 
 JOIN_SECONDS = 3.0  # that somebody may be unseen, by motion alone
 RETURN_SECONDS = 120.0  # for somebody in the same clothes
