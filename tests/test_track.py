@@ -308,12 +308,12 @@ def test_eight_people_for_long_are_followed_in_time() -> None:
     paths = [lambda n, k=k: (100 + 90 * k + 20 * np.sin(n / 20), 240, 180 + k) for k in range(8)]
     tracker = Tracker()
     frames = [people([path(n) for path in paths]) for n in range(600)]
-    since = time.perf_counter()
+    since = time.process_time()
     for n, found in enumerate(frames):
         tracker.update(n, n / FPS, found)
     everyone = tracker.finish()
     assert len(everyone) == 8
-    assert time.perf_counter() - since < 2
+    assert time.process_time() - since < 2
 
 
 def test_oks_is_cocos() -> None:

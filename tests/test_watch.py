@@ -97,7 +97,7 @@ def test_blank_and_tiny_frames_are_no_error() -> None:
 def test_it_is_cheap() -> None:
     frame = cv2.resize(room(8), (1920, 1080))
     seen = Watch()
-    since = time.perf_counter()
+    since = time.process_time()
     for n in range(60):
         seen.see(n, n / 30, frame, NOBODY)
-    assert (time.perf_counter() - since) / 60 < 0.01
+    assert (time.process_time() - since) / 60 < 0.01
