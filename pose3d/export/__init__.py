@@ -35,7 +35,7 @@ class Format:
     @property
     def ours(self) -> str:
         """What follows the video's stem where nobody gave a name."""
-        return f".pose3d{self.suffix}"
+        return self.suffix if self.suffix.count(".") > 1 else f".pose3d{self.suffix}"
 
 
 FORMATS = {
@@ -47,6 +47,9 @@ FORMATS = {
     "c3d": Format(".c3d", "c3d"),
     "bvh": Format(".bvh", "bvh", each=True),
     "glb": Format(".glb", "glb"),
+    "openpose": Format(".openpose", "openpose", space=False),
+    "coco": Format(".coco.json", "coco", space=False),
+    "videopose3d": Format(".videopose3d.npz", "videopose3d", space=False),
 }
 
 

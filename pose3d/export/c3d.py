@@ -13,6 +13,7 @@ from pathlib import Path
 from struct import pack
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pose3d import __version__
 from pose3d.export.clock import Clock
@@ -62,7 +63,7 @@ def write(recording: Recording, path: Path, _settings: Settings) -> tuple[Path, 
     return (path,)
 
 
-def _frames(points: np.ndarray) -> bytes:
+def _frames(points: NDArray[np.float64]) -> bytes:
     """Frames of points (T, P, 3): each x, y, z and residual."""
     data = np.zeros((*points.shape[:2], 4), "<f4")
     missing = ~np.isfinite(points).all(-1)
@@ -102,7 +103,7 @@ def _parameters(
     }
     groups: dict[str, dict[str, Value]] = {
         "POINT": point,
-        "ANALOG": {"USED": 0, "GEN_SCALE": 1.0, "RATE": clock.rate},
+        "ANALOG": {"USED": 0, "GEN_SCALE": 1.0, "RATE": 0.0},
         "FORCE_PLATFORM": {"USED": 0},
         "TRIAL": trial | {"CAMERA_RATE": clock.rate},
         "MANUFACTURER": {"COMPANY": "pose3d", "SOFTWARE": "pose3d", "VERSION_LABEL": __version__},
