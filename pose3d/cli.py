@@ -8,6 +8,7 @@ import click
 from pose3d import __version__
 from pose3d.commands.console import Console
 from pose3d.commands.evaluate import evaluate
+from pose3d.commands.export import export
 from pose3d.commands.motion import detect, infer, lift, render
 from pose3d.commands.train import train
 from pose3d.commands.weights import weights
@@ -34,7 +35,7 @@ class Program(click.Group):
 
 @click.group(
     cls=Program,
-    commands=[infer, detect, lift, render, evaluate, train, weights],
+    commands=[infer, detect, lift, render, export, evaluate, train, weights],
     context_settings={
         "auto_envvar_prefix": "POSE3D",
         "help_option_names": ["-h", "--help"],

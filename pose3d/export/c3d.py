@@ -65,11 +65,9 @@ def write(recording: Recording, path: Path, _settings: Settings) -> tuple[Path, 
 
 def _frames(points: NDArray[np.float64]) -> bytes:
     """Frames of points (T, P, 3): each x, y, z and residual."""
-    data = np.zeros((*points.shape[:2], 4), "<f4")
-    missing = ~np.isfinite(points).all(-1)
-    data[..., :3] = np.where(missing[..., None], 0, points)
-    data[..., 3] = np.where(missing, -1, 0)
-    return data.tobytes()
+    missing = np.isnan(points).any(-1, keepdims=True)
+    places, residual = np.where(missing, 0.0, points), np.where(missing, -1.0, 0.0)
+    return np.concatenate([places, residual], -1).astype("<f4").tobytes()
 
 
 def _header(clock: Clock, first: int, points: int, data: int) -> bytes:

@@ -1,0 +1,81 @@
+"""From recordings to the files of other programs: ``export``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pose3d.commands.console import Bars, Console
+from pose3d.commands.options import COMMON, Names, options
+from pose3d.errors import UsageError
+from pose3d.export import FORMATS, format_of
+
+if TYPE_CHECKING:  # numpy takes longer than all of `pose3d --help`
+    from pose3d.batch import Job
+
+
+@click.command()
+@click.argument("inputs", nargs=-1, required=True, metavar="RECORDING... [FILE]")
+@options("output")
+@click.option(
+    "--save", type=Names(*FORMATS), default="", metavar=",".join(FORMATS),
+    help="Which files to write, where no FILE is given.",
+)  # fmt: skip
+@click.option(
+    "--unit", type=click.Choice(["m", "cm", "mm"]), default="m", show_default=True,
+    help="Of length, in BVH and TRC.",
+)  # fmt: skip
+@click.option(
+    "--layout", type=click.Choice(["long", "wide"]), default="long", show_default=True,
+    help="Of CSV: a row for every joint, or for every frame.",
+)  # fmt: skip
+@options("overwrite", *COMMON)
+@click.pass_obj
+def export(
+    console: Console,
+    inputs: tuple[str, ...],
+    output: Path | None,
+    save: tuple[str, ...],
+    unit: str,
+    layout: str,
+    overwrite: bool,
+) -> None:
+    """Write recordings in the formats of other programs.
+
+    `pose3d export walk.pose3d.npz walk.bvh` writes one file in the format that its suffix says;
+    `pose3d export *.pose3d.npz --save bvh,csv` several of many recordings, beside them or in -o.
+    Where a format holds one person, the others' files are beside the first one's: walk.2.bvh.
+    """
+    from pose3d.export import write
+    from pose3d.sequence import Recording
+
+    def work(job: "Job", _bars: Bars) -> None:
+        due = job.outputs if overwrite else job.missing
+        if not due:
+            files = ", ".join(map(str, job.outputs.values()))
+            console.say(f"{job.source}: {files} is there already (--overwrite replaces it)")
+            return
+        recording = Recording.load(job.source)
+        for form, path in due.items():
+            for written in write(recording, path, form=form, unit=unit, layout=layout):
+                console.say(f"{job.source}: {written}")
+
+    console.each(_jobs(inputs, save, output), work)
+
+
+def _jobs(inputs: tuple[str, ...], save: tuple[str, ...], output: Path | None) -> "list[Job]":
+    from pose3d.batch import RECORDINGS, Job, expand, plan
+
+    if save:
+        suffixes = {name: FORMATS[name].ours for name in save}
+        return plan(expand(inputs, RECORDINGS, ours=True), output, suffixes)
+    if len(inputs) < 2 or Path(inputs[-1]).suffix == "":
+        raise UsageError(
+            f"say what to write: pose3d export {inputs[0]} walk.bvh, or with --save bvh,csv"
+        )
+    if len(inputs) > 2:
+        raise UsageError("a FILE to write takes one recording; for several there is --save")
+    if output:
+        raise UsageError("-o goes with --save; give FILE with its folder instead")
+    source, target = Path(inputs[0]), Path(inputs[1])
+    return [Job(source, {format_of(target): target})]

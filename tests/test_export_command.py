@@ -1,0 +1,90 @@
+"""``pose3d export``, and ``--save`` of other commands."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from performers import performance
+
+from pose3d.cli import main
+from pose3d.export import FORMATS
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.fixture
+def walk(tmp_path: Path) -> Path:
+    path = tmp_path / "walk.pose3d.npz"
+    performance(12).save(path)
+    return path
+
+
+def test_the_suffix_says_the_format(walk: Path) -> None:
+    target = walk.with_name("out.bvh")
+    result = run("export", walk, target, "--unit", "cm")
+    assert result.exit_code == 0, result.output
+    assert result.output.split("\n")[:2] == [
+        f"{walk}: {target}",
+        f"{walk}: {walk.with_name('out.2.bvh')}",
+    ]
+    assert target.read_text().startswith("HIERARCHY")
+    before = target.read_bytes()
+    again = run("export", walk, target)
+    assert again.exit_code == 0
+    assert "--overwrite" in again.output
+    assert target.read_bytes() == before
+    run("export", walk, target, "--overwrite")  # in metres now
+    assert target.read_bytes() != before
+
+
+def test_all_formats_at_once(walk: Path) -> None:
+    folder = walk.parent / "files"
+    result = run("export", walk, "--save", ",".join(FORMATS), "-o", folder)
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "walk.coco.json",
+        "walk.pose3d.2.bvh",
+        "walk.pose3d.2.mot",
+        "walk.pose3d.2.trc",
+        "walk.pose3d.angles.csv",
+        "walk.pose3d.bvh",
+        "walk.pose3d.c3d",
+        "walk.pose3d.csv",
+        "walk.pose3d.glb",
+        "walk.pose3d.json",
+        "walk.pose3d.mot",
+        "walk.pose3d.npz",
+        "walk.pose3d.openpose",
+        "walk.pose3d.trc",
+        "walk.videopose3d.npz",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["{walk}"], "say what to write"),
+        (["{walk}", "out"], "say what to write"),
+        (["{walk}", "{walk}", "out.bvh"], "--save"),
+        (["{walk}", "out.docx"], ".bvh"),
+        (["{walk}", "out.bvh", "-o", "there"], "-o goes with --save"),
+        (["{walk}", "--save", "docx"], "'docx' is none of"),
+        (["{walk}", "out.bvh", "--unit", "foot"], "foot"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], words: str, walk: Path) -> None:
+    result = run("export", *(a.format(walk=walk) for a in arguments))
+    assert result.exit_code == 2
+    assert words in result.output
+
+
+def test_a_recording_that_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "other.npz"
+    np.savez(path, a=np.zeros(3))
+    result = run("export", path, tmp_path / "out.bvh")
+    assert result.exit_code == 1
+    assert "is not a recording" in result.output
+    assert not (tmp_path / "out.bvh").exists()
