@@ -1,6 +1,6 @@
 """From video to motion: ``infer``, and its stages ``detect``, ``lift`` and ``render``."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,8 +163,9 @@ def render(
     console.each(jobs, work)
 
 
-def _suffixes(names: Iterable[str]) -> dict[str, str]:
-    return {name: (SUFFIXES | PLOTS)[name] for name in names}
+def _suffixes(names: Collection[str]) -> dict[str, str]:
+    """How files are called; the recording itself comes first, whatever may become of the rest."""
+    return {name: suffix for name, suffix in (SUFFIXES | PLOTS).items() if name in names}
 
 
 def _report(console: Console, job: "Job", outcome: "Outcome", bars: Bars) -> None:
