@@ -16,6 +16,8 @@ from pose3d.pictures import read_picture, write_picture
 from pose3d.pipeline import Options
 from pose3d.progress import Progress
 from pose3d.sequence import Recording
+from pose3d.show import SUFFIXES as SHOWN
+from pose3d.show import Look, needs_video, show
 
 VIDEOS = frozenset(
     [
@@ -150,17 +152,28 @@ def lift(job: Job, options: Options, overwrite: bool, progress: Progress) -> Out
     return _run(job, facts, lambda: source, options, overwrite, progress)
 
 
-def render(job: Job, video: Path | None, overwrite: bool, progress: Progress) -> Outcome:
-    """Recording to a video to look at."""
-    if not overwrite and not job.missing:
+def render(
+    job: Job, video: Path | None, look: Look, overwrite: bool, progress: Progress
+) -> Outcome:
+    """Recording to what people look at."""
+    outputs = job.outputs if overwrite else job.missing
+    if not outputs:
         return Outcome()
     recording = Recording.load(job.source)
-    name = recording.meta.get("source", {}).get("name", "")
-    folder = video if video and video.is_dir() else job.source.parent
-    source = video if video and not video.is_dir() else folder / name
-    if not source.is_file():
-        raise PoseError(f"{job.source}: its video {source} is not there: say where with --video")
-    return _write(recording, source, job.outputs, progress)
+    source = video_of(job.source, recording, video)
+    if source is None and any(needs_video(form, look) for form in outputs):
+        name = recording.meta.get("source", {}).get("name", "")
+        where = video or job.source.parent / name
+        raise PoseError(f"{job.source}: its video {where} is not there: say where with --video")
+    return _write(recording, source, outputs, progress, look)
+
+
+def video_of(path: Path, recording: Recording, where: Path | None = None) -> Path | None:
+    """The video of a recording: beside its file, in a folder, or as given; None if not there."""
+    if where is None or where.is_dir():
+        name = Path(str(recording.meta.get("source", {}).get("name", ""))).name
+        where = (where or path.parent) / name
+    return where if where.is_file() else None
 
 
 def detect_picture(job: Job, options: Options, overwrite: bool, progress: Progress) -> Outcome:
@@ -231,15 +244,17 @@ def _check(path: Path, meta: dict[str, Any], facts: dict[str, Any]) -> None:
 
 
 def _write(
-    recording: Recording, video: Path, outputs: dict[str, Path], progress: Progress
+    recording: Recording,
+    video: Path | None,
+    outputs: dict[str, Path],
+    progress: Progress,
+    look: Look | None = None,
 ) -> Outcome:
     written: list[Path] = []
     for name, path in outputs.items():
-        if name == "mp4":
-            from pose3d.render import render_video
-
+        if name in SHOWN:
             with progress.stage("render"), replacing(path) as part:
-                render_video(recording, video, part, progress=progress)
+                show(name, recording, video, part, look or Look(), progress, final=path)
         elif name == "angles.png":
             from pose3d.render.angles import plot_angles
 

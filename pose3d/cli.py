@@ -11,6 +11,7 @@ from pose3d.commands.evaluate import evaluate
 from pose3d.commands.export import export
 from pose3d.commands.motion import detect, infer, lift, render
 from pose3d.commands.train import train
+from pose3d.commands.view import view
 from pose3d.commands.weights import weights
 from pose3d.errors import PoseError, UsageError
 
@@ -35,7 +36,7 @@ class Program(click.Group):
 
 @click.group(
     cls=Program,
-    commands=[infer, detect, lift, render, export, evaluate, train, weights],
+    commands=[infer, detect, lift, render, view, export, evaluate, train, weights],
     context_settings={
         "auto_envvar_prefix": "POSE3D",
         "help_option_names": ["-h", "--help"],

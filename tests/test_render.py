@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from pose3d.errors import PoseError
 from pose3d.progress import Progress
 from pose3d.render import draw_people, render_video, style
+from pose3d.render.painter import panel_size
 from pose3d.render.place import placed, rough_root
 from pose3d.render.scene import Camera, Scene, extent
-from pose3d.render.video import panel_size
+from pose3d.render.video import LIMITS
 from pose3d.sequence import Keypoints2D, People, Person, Pose3D, Recording
 from pose3d.skeleton import COCO, H36M
 from pose3d.video import Video, VideoInfo
@@ -190,7 +191,7 @@ def test_limbs_in_space_are_drawn_where_the_camera_sees_them(truth: dict[str, np
     ],
 )
 def test_panels_can_be_read_and_encoded(size: tuple[int, int], expected: tuple[int, int]) -> None:
-    assert panel_size(VideoInfo(*size, fps=30, rotation=0, frames=None)) == expected
+    assert panel_size(VideoInfo(*size, fps=30, rotation=0, frames=None), LIMITS) == expected
 
 
 def test_a_rendered_video_has_the_sources_frames(

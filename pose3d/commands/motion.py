@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pose3d.commands.console import Bars, Console
-from pose3d.commands.options import COMMON, DETECTION, LIFTING, Names, options
+from pose3d.commands.options import COMMON, DETECTION, LIFTING, Names, Seconds, options
 from pose3d.export import FORMATS
+from pose3d.show import SUFFIXES as SHOWN
+from pose3d.show import VIEWS, Look
 
 if TYPE_CHECKING:  # numpy takes longer than all of `pose3d --help`
     from pose3d.batch import Job, Outcome
 
-SUFFIXES = {name: form.ours for name, form in FORMATS.items()} | {"mp4": ".pose3d.mp4"}
+SUFFIXES = {name: form.ours for name, form in FORMATS.items()} | SHOWN
 KEYPOINT_FORMATS = [name for name, form in FORMATS.items() if not form.space]
 PLOTS = {"angles.png": ".angles.pose3d.png"}
 
@@ -139,8 +141,34 @@ def lift(
 @click.argument("recordings", nargs=-1, required=True, metavar="RECORDING...")
 @options("output")
 @click.option(
-    "--video", type=click.Path(path_type=Path, exists=True), metavar="FILE|FOLDER",
+    "--video",
+    type=click.Path(path_type=Path, exists=True),
+    metavar="FILE|FOLDER",
     help="The video, or where it lies; beside the recording by default.",
+)
+@save_option("mp4", SHOWN)
+@click.option(
+    "--view",
+    type=click.Choice(VIEWS),
+    default=Look.view,
+    show_default=True,
+    help="Keypoints on the frames, skeletons in space, or both; pages have both.",
+)
+@click.option(
+    "--orbit",
+    type=Seconds(),
+    metavar="T",
+    help="Go around the 3D view once in so many seconds.",
+)
+@click.option(
+    "--trail/--no-trail",
+    default=Look.trail,
+    show_default=True,
+    help="Draw the way of everyone's hips on the floor.",
+)
+@click.option("--audio", is_flag=True, help="Keep the video's sound.")
+@click.option(
+    "--link", is_flag=True, help="Let a page show the video beside it instead of a small copy.",
 )  # fmt: skip
 @options("overwrite", *COMMON)
 @click.pass_obj
@@ -149,16 +177,24 @@ def render(
     recordings: tuple[str, ...],
     output: Path | None,
     video: Path | None,
+    save: tuple[str, ...],
     overwrite: bool,
+    **look: Any,
 ) -> None:
-    """Draw recordings as videos: keypoints at the left, 3D at the right."""
+    """Draw recordings, for people to look at.
+
+    mp4 is a video, gif a small one that shows wherever pictures do, png a sheet of twelve moments,
+    html a page with the video and an interactive scene that works without a network. What needs
+    no frames (html, --view 3d) can be drawn without the video.
+    """
     from pose3d import batch
 
+    chosen = Look(**look)
     sources = batch.expand(recordings, batch.RECORDINGS, ours=True)
-    jobs = batch.plan(sources, output, _suffixes(["mp4"]))
+    jobs = batch.plan(sources, output, {name: SHOWN[name] for name in save})
 
     def work(job: "Job", bars: Bars) -> None:
-        _report(console, job, batch.render(job, video, overwrite, bars), bars)
+        _report(console, job, batch.render(job, video, chosen, overwrite, bars), bars)
 
     console.each(jobs, work)
 

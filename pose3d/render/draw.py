@@ -40,9 +40,26 @@ def dot(canvas: Picture, centre: Point, colour: Colour, radius: float, outline: 
     cv2.circle(canvas, at, round(radius * size), colour, -1, cv2.LINE_AA, SHIFT)
 
 
-def text(canvas: Picture, words: str, corner: Point, colour: Colour, sizes: Sizes) -> None:
-    """Words whose lower left corner is given."""
+def curve(canvas: Picture, points: Point, colour: Colour, width: int) -> None:
+    """Lines from point to point (K, 2); none to or from one that is missing."""
+    known = np.isfinite(points).all(-1)
+    runs = np.split(np.arange(len(points)), np.flatnonzero(np.diff(known)) + 1)
+    whole = [
+        np.array([fixed(point) for point in points[run]], np.int32)
+        for run in runs
+        if len(run) > 1 and known[run[0]]
+    ]
+    cv2.polylines(canvas, whole, False, colour, width, cv2.LINE_AA, SHIFT)
+
+
+def text(
+    canvas: Picture, words: str, corner: Point, colour: Colour, sizes: Sizes, outline: int = 0
+) -> None:
+    """Words whose lower left corner is given, with a dark edge if asked."""
     x, y = (round(float(v)) for v in corner)
+    if outline:
+        wide = sizes.text + 2 * outline
+        cv2.putText(canvas, words, (x, y), FONT, sizes.font, OUTLINE, wide, cv2.LINE_AA)
     cv2.putText(canvas, words, (x, y), FONT, sizes.font, colour, sizes.text, cv2.LINE_AA)
 
 

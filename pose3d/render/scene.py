@@ -5,7 +5,7 @@ that who is left in the video is left here, and depth can be seen.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -22,6 +22,7 @@ FIELD_OF_VIEW = np.radians(30.0)  # over the panel's height
 MARGIN = 0.06  # of the panel, left free on every side
 REACH = 0.5  # metres between anybody and the edge of the floor
 LARGEST = 14.0  # metres of floor; who is farther away is outside
+TRAIL_FADE = 0.45  # how far the way somebody came is faded
 NEAR = 0.1  # metres before the camera from which things are drawn
 HEAD = H36M.index("Head")
 Figure = tuple[int, Array]  # a person's number and joints (17, 3)
@@ -55,14 +56,20 @@ class Camera:
         return np.concatenate([pixels, depth[..., None]], -1)
 
     @classmethod
-    def around(cls, low: Array, high: Array, size: tuple[int, int]) -> "Camera":
-        """The nearest one that sees a box of the world, from corner to corner, in a panel."""
+    def around(cls, low: Array, high: Array, size: tuple[int, int], yaw: float = YAW) -> "Camera":
+        """The nearest one that sees a box of the world, from corner to corner, in a panel.
+
+        Parameters
+        ----------
+        low, high
+            Corners (3,) of the box, metres.
+        size
+            Width and height of the panel, pixels.
+        yaw
+            Radians by which it stands to the side.
+        """
         width, height = size
-        turn = np.array([[np.cos(YAW), 0, -np.sin(YAW)], [0, 1, 0], [np.sin(YAW), 0, np.cos(YAW)]])
-        tilt = np.array(
-            [[1, 0, 0], [0, np.cos(PITCH), -np.sin(PITCH)], [0, np.sin(PITCH), np.cos(PITCH)]]
-        )
-        rotation = np.diag([1.0, -1, -1]) @ tilt @ turn
+        rotation = _rotation(yaw)
         focal = height / 2 / np.tan(FIELD_OF_VIEW / 2)
         corners = np.stack(np.meshgrid(*np.stack([low, high], 1)), -1).reshape(-1, 3)
         inside = (corners - (low + high) / 2) @ rotation.T
@@ -84,6 +91,21 @@ class Camera:
         translation = np.array([0, 0, enough]) - rotation @ (low + high) / 2
         return cls(rotation, translation, focal, (float(x), float(y)))
 
+    def moved(self, yaw: float, middle: Array) -> "Camera":
+        """The same one elsewhere on a circle around a point, which it sees where it did."""
+        rotation = _rotation(yaw)
+        stays = self.rotation @ middle + self.translation
+        return replace(self, rotation=rotation, translation=stays - rotation @ middle)
+
+
+def _rotation(yaw: float) -> Array:
+    """World to camera, for one that stands to the side by `yaw` radians and a little higher."""
+    cos, sin = np.cos(yaw), np.sin(yaw)
+    turn = np.array([[cos, 0, -sin], [0, 1, 0], [sin, 0, cos]])
+    cos, sin = np.cos(PITCH), np.sin(PITCH)
+    tilt = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
+    return np.diag([1.0, -1, -1]) @ tilt @ turn
+
 
 class Scene:
     """A panel of a size, with the floor that all of a recording's people need.
@@ -94,18 +116,44 @@ class Scene:
         Everyone's joints (T, 17, 3) in the world frame; NaN where missing.
     size
         Width and height, pixels.
+    orbit
+        Seconds in which the camera goes once around; None: it stands still.
     """
 
-    def __init__(self, people: Sequence[Array], size: tuple[int, int]) -> None:
+    def __init__(
+        self, people: Sequence[Array], size: tuple[int, int], orbit: float | None = None
+    ) -> None:
         self.size = size
         self.sizes = Sizes.of(size[1])
-        low, high = extent(people)
-        self.camera = Camera.around(low, high, size)
-        self._empty = self._floor(low, high)
+        self.orbit = orbit
+        self._low, self._high = extent(people)
+        self.camera = self._camera()
+        self._empty = self._floor()
 
-    def draw(self, figures: Sequence[Figure]) -> NDArray[np.uint8]:
-        """The panel RGB uint8 (H, W, 3) with these people in it, the nearer ones in front."""
-        canvas = self._empty.copy()
+    def draw(
+        self, figures: Sequence[Figure], trails: Sequence[Figure] = (), time: float = 0.0
+    ) -> NDArray[np.uint8]:
+        """The panel RGB uint8 (H, W, 3) with these people in it, the nearer ones in front.
+
+        Parameters
+        ----------
+        figures
+            Numbers and joints (17, 3) of those who are there.
+        trails
+            Numbers and the ways (K, 3) that they came.
+        time
+            Seconds, from which an orbiting camera knows where it is.
+        """
+        if self.orbit is not None:
+            yaw = YAW + 2 * np.pi * time / self.orbit
+            self.camera = self.camera.moved(yaw, (self._low + self._high) / 2)
+            canvas = self._floor()
+        else:
+            canvas = self._empty.copy()
+        for number, way in trails:
+            points = self.camera.seen(way * [1, 0, 1])[:, :2]
+            colour = style.faded(style.of_person(number), TRAIL_FADE)
+            draw.curve(canvas, points, colour, max(self.sizes.bone // 2, 1))
         strokes: list[tuple[float, Array, Array, style.Colour]] = []
         for number, joints in figures:
             self._shadow(canvas, joints)
@@ -127,9 +175,19 @@ class Scene:
         for a, b in H36M.bones:
             draw.line(canvas, flat[a], flat[b], style.SHADOW, self.sizes.bone + 1)
 
-    def _floor(self, low: Array, high: Array) -> NDArray[np.uint8]:
+    def _camera(self) -> Camera:
+        """From where everything is seen; of one that orbits, all the way round."""
+        ways = [YAW] if self.orbit is None else YAW + np.linspace(0, np.pi, 8)
+        cameras = [Camera.around(self._low, self._high, self.size, yaw) for yaw in ways]
+        middle = (self._low + self._high) / 2
+        return max(
+            cameras, key=lambda camera: float(camera.rotation[2] @ middle + camera.translation[2])
+        )
+
+    def _floor(self) -> NDArray[np.uint8]:
         """The panel without people: metre squares, a scale, and which colour is which side."""
         width, height = self.size
+        low, high = self._low, self._high
         canvas = np.full((height, width, 3), style.BACKGROUND, np.uint8)
         (x0, z0), (x1, z1) = low[[0, 2]], high[[0, 2]]
         edge = self.camera.seen(np.array([[x0, 0, z0], [x1, 0, z0], [x1, 0, z1], [x0, 0, z1]]))

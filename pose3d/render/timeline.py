@@ -39,7 +39,7 @@ class Timeline:
 
     def rows(self, frame: NDArray[np.int64]) -> NDArray[np.int64]:
         """Where a person's frames are in this timeline."""
-        return frame - self.frame[0] if len(frame) else frame
+        return frame - self.frame[0]
 
     @classmethod
     def of(cls, recording: Recording) -> "Timeline":
@@ -50,40 +50,46 @@ class Timeline:
         PoseError
             If its frames or times do not rise, or are too many.
         """
-        people = [person.keypoints for person in recording.people]
-        source = _table(recording.meta.get("source"))
-        rate = source.get("fps")
-        known = isinstance(rate, int | float) and 0 < rate < 1e4
-        step = 1 / float(rate or 0) if known else 1 / USUAL_FPS
-        total = source.get("frames")
-        total = total if isinstance(total, int) else 0
-        frame, first = np.unique(np.concatenate([np.zeros(0, np.int64), *(p.frame for p in people)]),
-                                 return_index=True)  # fmt: skip
-        time = np.concatenate([np.zeros(0), *(p.time for p in people)])[first]
-        start = _table(recording.meta.get("options")).get("start")
-        start = float(start) if isinstance(start, int | float) and 0 <= start < 1e9 else 0.0
+        source = recording.meta.get("source", {})
+        total = int(_number(source.get("frames"), LONGEST) or 0)
+        step = 1 / (_number(source.get("fps"), 1e4) or USUAL_FPS)
+        start = _number(recording.meta.get("options", {}).get("start"), 1e9)
+        frame, time = _seen(recording)
         if not len(frame):
             frame, time = np.array([round(start / step)]), np.array([start])
-        span = int(frame[-1]) - int(frame[0]) + 1
-        if not np.isfinite(time).all() or (np.diff(time) <= 0).any():
-            raise PoseError("the recording's times do not rise from frame to frame: detect it again")
-        if max(span, total) > LONGEST or frame[0] < 0:
-            raise PoseError(f"the recording says that it has {max(span, total)} frames: that is none")
+        span = int(frame[-1] - frame[0]) + 1
+        if frame[0] < 0 or span > LONGEST:
+            raise PoseError(f"the recording is damaged: it has frames {frame[0]} to {frame[-1]}")
         every = np.arange(frame[0], frame[-1] + 1)
-        between = np.interp(every, frame, time)
-        before = min(int((time[0] - start) / step + 0.5), int(frame[0])) if total > span else 0
-        after = max(total - span - before, 0)
+        before = after = 0
+        if total > span:
+            before = min(max(round((time[0] - start) / step), 0), int(frame[0]), total - span)
+            after = total - span - before
         return cls(
             np.arange(frame[0] - before, frame[-1] + 1 + after),
             np.concatenate(
                 [
                     time[0] - step * np.arange(before, 0, -1),
-                    between,
+                    np.interp(every, frame, time),
                     time[-1] + step * np.arange(1, after + 1),
                 ]
             ),
         )
 
 
-def _table(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+def _seen(recording: Recording) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Index and time of every frame that anybody is in."""
+    people = [person.keypoints for person in recording.people]
+    frame, first = np.unique(
+        np.concatenate([np.zeros(0, np.int64), *(p.frame for p in people)]), return_index=True
+    )
+    time = np.concatenate([np.zeros(0), *(p.time for p in people)])[first]
+    rising = all((np.diff(p.frame) > 0).all() for p in people) and (np.diff(time) > 0).all()
+    if not rising or not np.isfinite(time).all():
+        raise PoseError("the recording is damaged: its times do not rise from frame to frame")
+    return frame, time
+
+
+def _number(value: Any, most: float) -> float:
+    """A number that a file gives, 0 if it is none or cannot be."""
+    return float(value) if isinstance(value, int | float) and 0 <= value <= most else 0.0

@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 from pose3d.angles import angles
 from pose3d.render import style
 from pose3d.render.place import placed
-from pose3d.render.scene import extent
+from pose3d.render.scene import REACH, extent
 from pose3d.render.timeline import Timeline
 from pose3d.sequence import Person, Recording
 from pose3d.skeleton import COCO, H36M, Skeleton
 from pose3d.viewer.pack import Packer
+
+ROOM = np.array([REACH / 2, 0, REACH / 2])  # metres
 
 
 def content(recording: Recording) -> tuple[dict[str, Any], bytes]:
@@ -23,6 +25,8 @@ def content(recording: Recording) -> tuple[dict[str, Any], bytes]:
     timeline, packer = Timeline.of(recording), Packer()
     joints = placed(recording)
     low, high = extent([j for j in joints if j is not None])
+    # The page's floor goes on for ever: the view may be closer than the pictures'.
+    low, high = low + ROOM, high - ROOM
     people = [
         _person(person, where, timeline, packer)
         for person, where in zip(recording.people, joints, strict=True)

@@ -36,11 +36,14 @@ class Footage:
         Time in the recording of the video's first frame, seconds.
     address
         Where the page finds the video (:func:`beside`); None: the page holds a copy of it.
+    sound
+        Whether there is anything to hear.
     """
 
     path: Path
     begin: float = 0.0
     address: str | None = None
+    sound: bool = False
 
 
 def beside(video: Path, page: Path) -> str:
@@ -73,7 +76,11 @@ def write_page(recording: Recording, path: Path, footage: Footage | None = None)
 def write_into(file: IO[str], recording: Recording, footage: Footage | None = None) -> None:
     """Write the page of :func:`write_page` into an open text file."""
     facts, arrays = content(recording)
-    facts["video"] = footage and {"begin": footage.begin, "address": footage.address}
+    facts["video"] = footage and {
+        "begin": footage.begin,
+        "address": footage.address,
+        "sound": footage.sound,
+    }
     style, script = _assets()
     parts = {
         "TITLE": html.escape(facts["title"] or "pose3d"),

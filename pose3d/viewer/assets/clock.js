@@ -13,8 +13,8 @@ class Clock {
     this.playing = false;
     this.loop = true;
     this.rate = 1;
-    this.waiting = false; // for the video to arrive at t
     if (video) {
+      video.addEventListener("loadedmetadata", () => this.aim());
       video.addEventListener("seeked", () => this.arrived());
       video.addEventListener("ended", () => this.playing && this.finish());
       this.listen();
@@ -30,6 +30,11 @@ class Clock {
       if (this.video) video.requestVideoFrameCallback(heard);
     };
     video.requestVideoFrameCallback(heard);
+  }
+
+  // For the video to arrive at t.
+  get waiting() {
+    return Boolean(this.video) && (this.video.readyState < 1 || this.video.seeking);
   }
 
   get frame() {
@@ -52,14 +57,12 @@ class Clock {
   aim() {
     const { video } = this;
     if (!video || this.waiting) return;
-    this.waiting = true;
     this.wish = this.t;
     // A bit inside of the frame, so that rounding cannot give the one before it.
     video.currentTime = Math.max(this.t - this.offset + 0.25 * this.step, 0);
   }
 
   arrived() {
-    this.waiting = false;
     if (this.wish !== this.t && !this.playing) this.aim();
     if (this.playing && this.video) this.video.play().catch(() => this.dropVideo());
   }
@@ -91,7 +94,6 @@ class Clock {
 
   dropVideo() {
     this.video = null;
-    this.waiting = false;
     this.changed();
   }
 

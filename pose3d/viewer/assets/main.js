@@ -262,9 +262,7 @@ async function open() {
       $("film-note").hidden = false;
     });
     video.addEventListener("loadeddata", () => {
-      const tracks = video.audioTracks?.length || video.mozHasAudio;
-      $("sound").hidden = !(tracks || recording.video.sound);
-      clock.aim();
+      $("sound").hidden = !recording.video.sound;
       changed();
     });
   }
@@ -299,9 +297,16 @@ async function open() {
     play: () => clock.play(),
     pause: () => clock.pause(),
     // Resolves when the frame is drawn, and shown by the video.
-    seek: (t) => new Promise((done) => {
+    seek: (t) => new Promise((done, fail) => {
+      const before = pictures;
+      const since = performance.now();
       clock.seek(t);
-      const wait = () => (clock.waiting || due ? setTimeout(wait, 5) : done(clock.t));
+      const wait = () => {
+        const coming = clock.waiting || (clock.video && video.readyState < 2);
+        if (!coming && pictures > before) done(clock.t);
+        else if (performance.now() - since > 10_000) fail(new Error("the frame does not come"));
+        else setTimeout(wait, 5);
+      };
       wait();
     }),
     look,

@@ -5,7 +5,7 @@ const NEAREST = 0.3; // metres
 const FARTHEST = 200;
 const LOWEST = 0.01; // radians above the floor
 const STEEPEST = Math.PI / 2 - 0.001;
-const MARGIN = 0.06; // of the canvas, left free on every side
+const MARGIN = 0.02; // of the canvas, left free on every side
 
 class Orbit {
   constructor(canvas, box, changed) {

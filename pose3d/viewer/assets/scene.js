@@ -295,7 +295,7 @@ class Scene {
     gl.stencilFunc(gl.EQUAL, 0, 255);
     gl.stencilOp(gl.KEEP, gl.KEEP, gl.INCR);
     gl.uniform1f(uniforms.flatten, 1);
-    gl.uniform4f(uniforms.shade, ...theme.shade, 0.4);
+    gl.uniform4f(uniforms.shade, ...theme.shade, 0.6);
     gl.drawElementsInstanced(gl.TRIANGLES, this.corners, gl.UNSIGNED_SHORT, 0, count);
     gl.disable(gl.STENCIL_TEST);
     gl.disable(gl.BLEND);

@@ -1,0 +1,49 @@
+"""``pose3d view``: look at a recording in the browser."""
+
+from pathlib import Path
+
+import click
+
+from pose3d.commands.console import Console
+from pose3d.commands.options import COMMON, options
+
+
+@click.command()
+@click.argument("recording", type=click.Path(path_type=Path), metavar="RECORDING")
+@click.option(
+    "--video", type=click.Path(path_type=Path, exists=True), metavar="FILE|FOLDER",
+    help="The video, or where it lies; beside the recording by default.",
+)  # fmt: skip
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="A free one by default."
+)
+@click.option("--no-browser", is_flag=True, help="Only print the address.")
+@options(*COMMON)
+@click.pass_obj
+def view(
+    console: Console, recording: Path, video: Path | None, port: int, no_browser: bool
+) -> None:
+    """Show a recording in the browser, in space and in step with its video.
+
+    The page is served to this computer alone, until Ctrl-C. To pass a viewer on as a file, use
+    `pose3d render RECORDING --save html`.
+    """
+    import webbrowser
+
+    from pose3d.batch import video_of
+    from pose3d.sequence import Recording
+    from pose3d.viewer.serve import Server
+
+    loaded = Recording.load(recording)
+    film = video_of(recording, loaded, video)
+    if film is None:
+        console.warn(f"{recording}: its video is not beside it, so it is shown without (--video)")
+    with Server(loaded, film, port) as server:
+        click.echo(server.address)
+        console.say("Ctrl-C ends it.")
+        if not no_browser:
+            webbrowser.open(server.address)
+        try:
+            server.serve_forever(poll_interval=0.1)
+        except KeyboardInterrupt:
+            console.say("")
