@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pose3d import export, pipeline
+from pose3d import export, pipeline, read2d
 from pose3d.errors import PoseError, UsageError
 from pose3d.export.json_file import write_picture as write_json
 from pose3d.files import check_writable, replacing
@@ -79,7 +79,7 @@ def expand(inputs: Sequence[str], suffixes: frozenset[str], ours: bool = False) 
     found: list[Path] = []
     for text in inputs:
         path = Path(text)
-        if path.is_dir():
+        if path.is_dir() and not (ours and read2d.is_openpose(path)):
             members = sorted(p for p in path.iterdir() if p.suffix.lower() in suffixes)
             nothing = f"{path} holds nothing to work on: no {', '.join(sorted(suffixes))}"
         elif not path.exists() and glob.has_magic(text):
@@ -142,9 +142,19 @@ def detect(job: Job, options: Options, overwrite: bool, progress: Progress) -> O
     return _run(job, facts, make, None, overwrite, progress)
 
 
-def lift(job: Job, options: Options, overwrite: bool, progress: Progress) -> Outcome:
-    """Keypoints to 3D, added to the recording or written elsewhere."""
-    source = Recording.load(job.source)
+def lift(
+    job: Job, options: Options, overwrite: bool, progress: Progress, **foreign: Any
+) -> Outcome:
+    """Keypoints to 3D, added to the recording or written elsewhere.
+
+    `foreign` is what :func:`pose3d.read2d.read` is told about keypoints of another tool.
+    """
+    if read2d.is_recording(job.source):
+        if any(value is not None for value in foreign.values()):
+            raise UsageError(f"{job.source} says its rate and size itself")
+        source = Recording.load(job.source)
+    else:
+        source = read2d.read(job.source, **foreign)
 
     def facts() -> dict[str, Any]:
         return source.meta | pipeline.lifting_facts(source.meta, options)

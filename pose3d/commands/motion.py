@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pose3d.commands.console import Bars, Console
+from pose3d.commands.keypoints import keypoint_options
 from pose3d.commands.options import COMMON, DETECTION, LIFTING, Names, Seconds, options
 from pose3d.export import FORMATS
 from pose3d.show import SUFFIXES as SHOWN
@@ -105,10 +106,11 @@ def detect(
 
 
 @click.command()
-@click.argument("recordings", nargs=-1, required=True, metavar="RECORDING...")
+@click.argument("recordings", nargs=-1, required=True, metavar="RECORDING|KEYPOINTS...")
 @options("output")
 @save_option("npz", FORMATS)
 @plot_option
+@keypoint_options
 @options(*LIFTING, "dialect", "registry", "device", "overwrite", *COMMON)
 @click.pass_obj
 def lift(
@@ -118,21 +120,26 @@ def lift(
     save: tuple[str, ...],
     overwrite: bool,
     plot: tuple[str, ...],
+    fps: float | None,
+    size: tuple[int, int] | None,
+    form: str | None,
     **chosen: Any,
 ) -> None:
     """Turn keypoints into 3D motion (stage 2).
 
     Takes what `pose3d detect` wrote and adds the 3D joints to it, or writes to another folder
-    with -o.
+    with -o. Also takes keypoints of other tools: OpenPose's folders, JSON of AlphaPose, MMPose and
+    COCO, tables of MediaPipe's landmarks, and VideoPose3D's .npz.
     """
     from pose3d import batch
 
     settings = batch.Options(**chosen)
+    foreign = {"fps": fps, "size": size, "form": form}
     sources = batch.expand(recordings, batch.RECORDINGS, ours=True)
     jobs = batch.plan(sources, output, _suffixes((*save, *plot)))
 
     def work(job: "Job", bars: Bars) -> None:
-        _report(console, job, batch.lift(job, settings, overwrite, bars), bars)
+        _report(console, job, batch.lift(job, settings, overwrite, bars, **foreign), bars)
 
     console.each(jobs, work)
 
