@@ -50,7 +50,10 @@ def train() -> None:
 @click.option("--val-annotations", type=FILE, help="The same, to judge on.")
 @click.option("--val-images", type=FOLDER, help="Their pictures.")
 @click.option("--sprites", type=FILE, help="COCO file of cut-out people to lay over the pictures.")
-@click.option("--init", type=FILE, help="Weights to begin with.")
+@click.option(
+    "--init", metavar="NAME|URL|FILE",
+    help="Weights to fine-tune, of any detector; or MoveNet's .npz, a body to begin with.",
+)  # fmt: skip
 @click.option("--canvas", type=click.IntRange(64), metavar="PX", help="Side of training pictures.")
 @click.option(
     "--short-side", type=click.IntRange(64), metavar="PX", help="Of its input once it is trained."
@@ -59,15 +62,18 @@ def train() -> None:
     "--body-rate", type=click.FloatRange(0), metavar="R", help="Share of the rate for the body."
 )
 @click.option(
-    "--frozen-blocks", type=click.IntRange(0, 17), metavar="N",
-    help="First blocks of the body that stay as they are.",
+    "--frozen-blocks", type=click.IntRange(0), metavar="N",
+    help="First blocks of the body that stay as they are: R-50 has 16, R-101 33, MoveNet 17.",
 )  # fmt: skip
 @click.option("--compile", is_flag=True, default=None, help="Compile the network: faster on GPUs.")
 @schedule
-@options("device", *COMMON)
+@options("device", "dialect", "registry", *COMMON)
 @click.pass_obj
 def detector(console: Console, **chosen: Any) -> None:
-    """Train the compact detector on data in COCO's format.
+    """Train a detector on data in COCO's format.
+
+    It is the compact one, or of --init: public weights stay in their family's dialect, and what
+    comes out runs as they do.
 
     Several GPUs: torchrun --nproc-per-node N -m pose3d train detector ...
     """

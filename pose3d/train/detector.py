@@ -1,4 +1,4 @@
-"""Train the compact detector: what makes ``checkpoints/compact.safetensors``.
+"""Train a detector: what makes ``checkpoints/compact.safetensors``, and fine-tunes public weights.
 
 Reads top to bottom: recipe, network, data, loop, save. One GPU or several (``torchrun``); every
 random number comes from the seed and the step, so a resumed run and a run over several processes
@@ -9,28 +9,70 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pose3d.detect import architectures
-from pose3d.detect.compact import Limits
-from pose3d.detect.detector import Detector, choose_device
-from pose3d.errors import PoseError
+from pose3d.detect.detector import choose_device, load_detector
+from pose3d.errors import PoseError, UsageError
 from pose3d.evaluate.detector import DetectorScores, evaluate_detector
-from pose3d.train import losses, people
+from pose3d.files import replacing
+from pose3d.train import keypoint_rcnn, losses, people
 from pose3d.train.calibrate import calibrate, plot
+from pose3d.train.initialise import BROUGHT, NO_CALIBRATION, Start, balance, begin, freeze
 from pose3d.train.schedule import choose_half, described, ema, follow, resume, save_state, schedule
 
-BROUGHT = ("body.", "pyramid.decoder.", "pyramid.prior.")  # what MoveNet's file holds
-OUTPUTS = ("objectness", "deltas", "score", "heatmap", "nowhere")
+SMALL_PICTURE = 352  # pixels; pictures of up to this take the same room in memory
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How networks of one architecture are trained.
+
+    Attributes
+    ----------
+    step
+        Makes a module of network and losses.
+    draws
+        Random numbers that its losses use, a picture.
+    body
+        Parameters that get `Recipe.body_rate` begin so.
+    compiled
+        Parts that ``--compile`` fuses.
+    saved
+        Precision of the file.
+    batch, canvas, rate
+        What the recipe takes where it says nothing.
+    """
+
+    step: Callable[[Any], nn.Module]
+    draws: int
+    body: tuple[str, ...]
+    compiled: tuple[str, ...]
+    saved: torch.dtype
+    batch: int
+    canvas: int
+    rate: float
+
+
+KINDS = {
+    "compact": Kind(
+        losses.TrainingStep, losses.DRAWS, BROUGHT, ("body", "pyramid", "keypoint_head"),
+        torch.float16, batch=128, canvas=384, rate=1e-3,
+    ),
+    "keypoint_rcnn": Kind(
+        keypoint_rcnn.TrainingStep, keypoint_rcnn.DRAWS, ("backbone.body.",), ("backbone",),
+        torch.float32, batch=16, canvas=640, rate=1e-4,
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,19 +86,22 @@ class Recipe:
     val_annotations, val_images
         The same to judge on; without them nothing is judged.
     out
-        Folder of ``compact.safetensors`` and of the state to resume from.
+        Folder of ``compact.safetensors`` (``keypoint_rcnn.safetensors`` of public weights) and of
+        the state to resume from.
     sprites
         COCO file of cut-out people (RGBA pictures beside it) to lay over the pictures.
-    init
-        Weights to start from: MoveNet's ``.npz`` (body and decoder) or an earlier checkpoint.
+    init, dialect
+        Weights to start from, see :func:`~pose3d.train.initialise.begin`: a detector's decide the
+        network and how it is run, and without any it is a compact one.
     steps, batch
         Length of the schedule, and pictures a step over all processes.
     canvas
-        Side of the pictures made, pixels.
+        Side of the pictures made, pixels, a multiple of 32.
     short_side
         Of the network's input once it is trained.
     rate, body_rate
-        Peak learning rate, and the share of it that the body, its decoder and its heatmaps get.
+        Peak learning rate, and the share of it that the body gets, and MoveNet's decoder and
+        heatmaps. Of batch, canvas, short side and rate 0 is what suits the network.
     frozen_blocks
         The body's first blocks, with its stem, that stay as they are: nearly half the cost of a
         step lies there, and edges look the same in all pictures.
@@ -72,12 +117,12 @@ class Recipe:
     val_annotations: Path | None = None
     val_images: Path | None = None
     sprites: Path | None = None
-    init: Path | None = None
+    init: str | Path | None = None
     steps: int = 10_000
-    batch: int = 128
-    canvas: int = 384
-    short_side: int = 384
-    rate: float = 1e-3
+    batch: int = 0
+    canvas: int = 0
+    short_side: int = 0
+    rate: float = 0.0
     body_rate: float = 0.5
     warmup: int = 300
     weight_decay: float = 0.02
@@ -89,6 +134,7 @@ class Recipe:
     compile: bool = False
     limit: int | None = None
     report: int = 100
+    dialect: str | None = None
 
 
 def train(recipe: Recipe, log: Callable[[str], None] = print) -> DetectorScores | None:
@@ -99,38 +145,48 @@ def train(recipe: Recipe, log: Callable[[str], None] = print) -> DetectorScores 
     started = time.monotonic()
 
     torch.manual_seed(recipe.seed)
-    network = architectures.build("compact")
-    initialise(network, recipe.init)
+    start = begin(recipe.init, recipe.dialect)
+    network, kind = start.network, KINDS[start.architecture]
+    recipe = filled(recipe, start)
     freeze(network, recipe.frozen_blocks)
     network.to(device).to(memory_format=torch.channels_last)
-    bank = people.load_bank(recipe.annotations, recipe.images, device, limit=recipe.limit)
+    side = picture_side(recipe.annotations)
+    bank = people.load_bank(recipe.annotations, recipe.images, device, side, recipe.limit)
     sprites = None
     if recipe.sprites:
-        sprites = people.load_bank(recipe.sprites, recipe.sprites.parent, device)
+        side = picture_side(recipe.sprites)
+        sprites = people.load_bank(recipe.sprites, recipe.sprites.parent, device, side)
+    if licence := start.metadata.get("licence"):
+        log(f"fine-tunes {start.source}, whose licence holds for what comes out: {licence}")
     log(f"{len(bank)} pictures on {device} after {time.monotonic() - started:.0f} s")
-    if not _is_ours(recipe.init):
-        balance(network, draw(0, recipe, bank, sprites, device)[0].pictures)
+    if start.unbalanced:
+        balance(network, draw(0, recipe, kind.draws, bank, sprites, device)[0].pictures)
     average = {k: v.detach().clone() for k, v in network.state_dict().items()}
-    step_module: nn.Module = losses.TrainingStep(network)  # type: ignore[arg-type]
+    step_module = kind.step(network).to(device)
     if world > 1:
         step_module = DistributedDataParallel(step_module)
     optimizer = torch.optim.AdamW(
         [
-            {"params": _parameters(network, known=True), "share": recipe.body_rate},
-            {"params": _parameters(network, known=False), "share": 1.0},
+            {"params": _parameters(network, kind.body, True), "share": recipe.body_rate},
+            {"params": _parameters(network, kind.body, False), "share": 1.0},
         ],
         lr=recipe.rate, betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True,
     )  # fmt: skip
-    first = resume(recipe.out / "state.pt", network, average, optimizer, device)
+    try:
+        first = resume(recipe.out / "state.pt", network, average, optimizer, device)
+    except (RuntimeError, ValueError) as error:
+        raise PoseError(
+            f"{recipe.out / 'state.pt'} is of another network or recipe: give another --out"
+        ) from error
     half = choose_half(recipe.precision, device)
     if recipe.compile:
-        _compile(network)
+        _compile(network, kind.compiled)
 
     sums, since, counted = torch.zeros(5, device=device), time.monotonic(), 0
     for step in range(first, recipe.steps):
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate * group["share"] * schedule(step, recipe.steps, recipe.warmup)
-        batch, u = draw(step, recipe, bank, sprites, device, rank, world)
+        batch, u = draw(step, recipe, kind.draws, bank, sprites, device, rank, world)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             parts = step_module(
                 batch.pictures.contiguous(memory_format=torch.channels_last),
@@ -155,36 +211,60 @@ def train(recipe: Recipe, log: Callable[[str], None] = print) -> DetectorScores 
 
     scores = None
     if rank == 0:
-        scores = _finish(recipe, average, device, log)
+        scores = _finish(recipe, start, average, device, log)
     if world > 1:
         dist.barrier()
         dist.destroy_process_group()
     return scores
 
 
+def filled(recipe: Recipe, start: Start) -> Recipe:
+    """The recipe with what suits the network where it says nothing."""
+    kind = KINDS[start.architecture]
+    recipe = replace(
+        recipe,
+        batch=recipe.batch or kind.batch,
+        canvas=recipe.canvas or kind.canvas,
+        short_side=recipe.short_side or start.short_side,
+        rate=recipe.rate or kind.rate,
+    )
+    if recipe.canvas % 32:
+        raise UsageError(f"a canvas of {recipe.canvas} pixels is no multiple of 32")
+    return recipe
+
+
+def picture_side(annotations: Path) -> int:
+    """A side in pixels that holds every picture of a data set, and can be halved for its copies."""
+    pictures = people.read_annotations(annotations)["images"]
+    largest = max(max(picture["width"], picture["height"]) for picture in pictures)
+    step = 2 ** (people.LEVELS - 1)
+    return max(-(-largest // step) * step, SMALL_PICTURE)
+
+
 def draw(
     step: int,
     recipe: Recipe,
+    draws: int,
     bank: people.PictureBank,
     sprites: people.PictureBank | None,
     device: torch.device,
     rank: int = 0,
     world: int = 1,
 ) -> tuple[people.Batch, Tensor]:
-    """A process's share of a step's pictures, and of the chance that the losses use."""
+    """A process's share of a step's pictures, and of the `draws` numbers that the losses use."""
     chance = torch.Generator(device).manual_seed(recipe.seed * 1_000_003 + step)
     rows = torch.randint(len(bank), (recipe.batch, 4), generator=chance, device=device)
-    u = torch.rand(recipe.batch, people.DRAWS + losses.DRAWS, generator=chance, device=device)
+    u = torch.rand(recipe.batch, people.DRAWS + draws, generator=chance, device=device)
     share = recipe.batch // world
     mine = slice(rank * share, (rank + 1) * share)
     batch = people.draw_batch(bank, rows[mine], u[mine, : people.DRAWS], recipe.canvas, sprites)
     return batch, u[mine, people.DRAWS :]
 
 
-def _compile(network: nn.Module) -> None:
+def _compile(network: nn.Module, parts: tuple[str, ...]) -> None:
     """Fuse what is many small kernels; a minute's wait for about twice the speed."""
-    for part in (network.body, network.pyramid, network.keypoint_head):
-        part.compile(dynamic=False)  # type: ignore[union-attr, operator]
+    for part in parts:
+        network.get_submodule(part).compile(dynamic=False)
     for module, name in (
         (people, "sample"),
         (people, "paste"),
@@ -193,80 +273,6 @@ def _compile(network: nn.Module) -> None:
         (losses, "proposal_losses"),
     ):
         setattr(module, name, torch.compile(getattr(module, name), dynamic=False))
-
-
-def initialise(network: nn.Module, path: Path | None) -> None:
-    """He's initialisation where ReLUs follow, and weights from a file where it has them."""
-    for name, module in network.named_modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            if isinstance(module, nn.ConvTranspose2d):
-                module.weight.data *= 2  # stride 2: every output sees a quarter of the kernel
-            if name.rsplit(".")[-1] in OUTPUTS:
-                nn.init.zeros_(module.weight)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-    nn.init.constant_(network.rpn.objectness.bias, -4.0)  # type: ignore[union-attr, arg-type]
-    if path is None:
-        return
-    if not _is_ours(path):
-        with np.load(path, allow_pickle=False) as file:
-            start = {_movenet_name(k): torch.from_numpy(file[k]).float() for k in file.files}
-        start = {k: v for k, v in start.items() if not k.startswith("heads.")}  # unused ones
-    else:
-        start = {k: v.float() for k, v in load_file(path).items()}
-    unknown = network.load_state_dict(start, strict=False).unexpected_keys
-    if unknown:
-        raise PoseError(f"{path} holds weights of another network: {', '.join(unknown[:3])} …")
-
-
-@torch.no_grad()
-def balance(network: nn.Module, pictures: Tensor) -> None:
-    """Scale every new layer to outputs of unit variance (Mishkin & Matas, ICLR 2016).
-
-    The body's maps are of any scale, and nothing here normalises them.
-    """
-    done: set[nn.Module] = set()
-
-    def scale(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        if layer not in done:
-            done.add(layer)
-            factor = 1 / output.std().clamp(min=1e-3)
-            layer.weight.mul_(factor)  # type: ignore[union-attr, operator]
-            output = output * factor
-        return output
-
-    hooks = [
-        module.register_forward_hook(scale)
-        for name, module in network.named_modules()
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)
-        and not name.startswith(BROUGHT)
-        and name.rsplit(".")[-1] not in OUTPUTS
-    ]
-    size = torch.tensor([pictures.shape[-2:]] * len(pictures), device=pictures.device)
-    network(pictures, size, Limits(min_box_score=0, people=2))
-    for hook in hooks:
-        hook.remove()
-
-
-def _is_ours(path: Path | None) -> bool:
-    """Whether weights to start from are a whole detector's, not MoveNet's ``.npz`` or none."""
-    return path is not None and path.suffix != ".npz"
-
-
-def _movenet_name(name: str) -> str:
-    if name.startswith("fpn."):
-        return name.replace("fpn.", "pyramid.decoder.")
-    if name.startswith("heads.kpt_heatmap."):
-        return name.replace("heads.kpt_heatmap.", "pyramid.prior.")
-    return name if name.startswith("heads.") else f"body.{name}"
-
-
-def freeze(network: nn.Module, blocks: int) -> None:
-    """Keep the body's stem and first blocks as they are."""
-    if blocks:
-        for part in (network.body.stem, *network.body.blocks[:blocks]):  # type: ignore[union-attr, index]
-            part.requires_grad_(False)
 
 
 def mean_over_processes(values: Tensor) -> Tensor:
@@ -290,11 +296,11 @@ def _start_process(name: str, world: int) -> torch.device:
     return device
 
 
-def _parameters(network: nn.Module, known: bool) -> list[nn.Parameter]:
-    """Those that MoveNet brings along, or all others."""
+def _parameters(network: nn.Module, body: tuple[str, ...], inside: bool) -> list[nn.Parameter]:
+    """Those of the body that learn, or all others."""
     return [
         p for name, p in network.named_parameters()
-        if p.requires_grad and name.startswith(BROUGHT) == known
+        if p.requires_grad and name.startswith(body) == inside
     ]  # fmt: skip
 
 
@@ -314,35 +320,48 @@ def _line(step: int, recipe: Recipe, parts: Tensor, counted: int, seconds: float
 
 
 def _finish(
-    recipe: Recipe, average: dict[str, Tensor], device: torch.device, log: Callable[[str], None]
+    recipe: Recipe,
+    start: Start,
+    average: dict[str, Tensor],
+    device: torch.device,
+    log: Callable[[str], None],
 ) -> DetectorScores | None:
     """Write the averaged weights, and where there is something to judge by, calibrate and score."""
-    calibration = np.tile(np.array([1, 0], np.float32), (17, 1))
-    weights = {k: v.half().cpu().contiguous() for k, v in average.items()}
-    _save(weights, calibration, recipe)
+    saved = KINDS[start.architecture].saved
+    weights = {k: v.to(saved).cpu().contiguous() for k, v in average.items()}
+    file = _save(weights, start.calibration, start, recipe)
     if recipe.val_annotations is None or recipe.val_images is None:
         return None
-    network = architectures.build("compact")
-    network.load_state_dict({k: v.float() for k, v in weights.items()})
-    options = {"short_side": recipe.short_side, "device": str(device), "precision": "fp32"}
+    options = {"device": str(device), "precision": "fp32", "min_score": 0.01}
     judged = recipe.val_annotations, recipe.val_images
-    plain = Detector(network, calibration, min_score=0.01, **options)  # type: ignore[arg-type]
-    calibration, honest = calibrate(plain, *judged)
-    _save(weights, calibration, recipe)
-    plot(honest, recipe.out / "reliability.png")
-    log(f"keypoint scores: expected calibration error {honest.error:.4f}")
-    detector = Detector(network, calibration, min_score=0.01, **options)  # type: ignore[arg-type]
+    if start.architecture == "compact":
+        _save(weights, NO_CALIBRATION, start, recipe)
+        plain = load_detector(file, short_side=recipe.short_side, **options)  # type: ignore[arg-type]
+        calibration, honest = calibrate(plain, *judged)  # type: ignore[arg-type]
+        _save(weights, calibration, start, recipe)
+        plot(honest, recipe.out / "reliability.png")
+        log(f"keypoint scores: expected calibration error {honest.error:.4f}")
+    else:
+        log("keypoint scores are the family's own, not calibrated")
+    detector = load_detector(file, short_side=recipe.short_side, **options)  # type: ignore[arg-type]
     scores = evaluate_detector(*judged, detector)
     log(f"OKS-AP {scores.ap:.4f} on {scores.images} pictures: {scores}")
     return scores
 
 
-def _save(weights: dict[str, Tensor], calibration: NDArray[np.float32], recipe: Recipe) -> None:
+def _save(
+    weights: dict[str, Tensor], calibration: NDArray[np.float32], start: Start, recipe: Recipe
+) -> str:
+    """Write the weights for `load_detector`; returns the file."""
     metadata = {
-        "architecture": "compact",
-        "config": "{}",
-        "calibration": json.dumps(calibration.tolist()),
-        "short_side": str(recipe.short_side),
-        "recipe": described(recipe),
+        "architecture": start.architecture,
+        **start.metadata,
+        "recipe": described(replace(recipe, init=start.source or None)),
     }
-    save_file(weights, recipe.out / "compact.safetensors", metadata)
+    if start.architecture == "compact":
+        metadata["calibration"] = json.dumps(calibration.tolist())
+        metadata["short_side"] = str(recipe.short_side)
+    path = recipe.out.absolute() / f"{start.architecture}.safetensors"
+    with replacing(path) as part:
+        save_file(weights, part, metadata)
+    return str(path)

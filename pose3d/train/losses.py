@@ -75,8 +75,7 @@ def proposal_losses(maps: Maps, boxes: Tensor, ignore: Tensor) -> tuple[Tensor, 
         forced = (overlap >= top - 1e-4) & (overlap > 0)
         match = torch.where(forced.any(-1), forced.int().argmax(-1), match)
         positive = (best >= RPN_POSITIVE) | forced.any(-1)
-        covered = _covered(maps.anchors[None], ignore)
-        negative = ~positive & (best < RPN_NEGATIVE) & ~covered
+        negative = ~positive & (best < RPN_NEGATIVE) & ~covered(maps.anchors[None], ignore)
         target = boxes.gather(1, match[..., None].expand(-1, -1, 4))
         target = torch.where(positive[..., None], target, maps.anchors)
         wanted = geometry.encode(target, maps.anchors)
@@ -92,7 +91,7 @@ def proposal_losses(maps: Maps, boxes: Tensor, ignore: Tensor) -> tuple[Tensor, 
     )
 
 
-def _covered(regions: Tensor, ignore: Tensor) -> Tensor:
+def covered(regions: Tensor, ignore: Tensor) -> Tensor:
     """True where half of a region lies in a box in which nothing is asked for."""
     share = geometry.intersection(regions, ignore) / geometry.area(regions).clamp(min=1)[..., None]
     return (share > 0.5).any(-1)
@@ -127,7 +126,7 @@ def sample_regions(
     overlap = geometry.iou(regions, boxes).nan_to_num(0)
     best, target = overlap.max(-1)
     positive = valid & (best >= BOX_POSITIVE)
-    negative = valid & (best < BOX_POSITIVE) & ~_covered(regions, ignore)
+    negative = valid & (best < BOX_POSITIVE) & ~covered(regions, ignore)
     chance = u[:, persons * 12 : persons * 12 + regions.shape[1]]
     priority = torch.where(positive, 2 + chance, torch.where(negative, 1 + chance, chance))
     # At most a third persons, so that there is always something to tell them from.
