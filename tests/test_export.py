@@ -151,6 +151,25 @@ def test_a_failed_write_leaves_the_old_file(
     assert path.read_text() == "old"
 
 
+@pytest.mark.parametrize("name", export.FORMATS)
+def test_a_full_disk_leaves_nothing_half_written(name: str, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="only Unix can limit the size of files")
+    recording = performance(200)
+    chance = np.random.default_rng(0)  # which cannot be compressed
+    for person in recording.people:
+        person.keypoints.keypoints[:] = chance.random(person.keypoints.keypoints.shape)
+    path = tmp_path / f"walk{export.FORMATS[name].suffix}"
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    most = 200 if name == "openpose" else 10_000  # bytes of a file
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, usual[1]))
+        with pytest.raises(PoseError, match="cannot be written: File too large"):
+            export.write(recording, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for form in export.FORMATS.values():
