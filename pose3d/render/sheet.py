@@ -45,9 +45,9 @@ def render_sheet(
         tile = picture.image
         sizes = Sizes.of(tile.shape[0])
         corner = np.array([2 * sizes.bone, tile.shape[0] - 2 * sizes.bone])
-        draw.text(tile, f"{picture.time:.2f} s", corner, style.TEXT, sizes, outline=2)
+        draw.text(tile, f"{picture.time:.2f} s", corner, style.TEXT, sizes, outline=1)
         tiles.append(tile)
-    write_picture(Path(out_path), _grid(tiles))
+    write_picture(_grid(tiles), Path(out_path))
 
 
 def _grid(tiles: list[Picture]) -> Picture:
