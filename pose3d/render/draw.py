@@ -42,7 +42,7 @@ def dot(canvas: Picture, centre: Point, colour: Colour, radius: float, outline: 
 
 def curve(canvas: Picture, points: Point, colour: Colour, width: int) -> None:
     """Lines from point to point (K, 2); none to or from one that is missing."""
-    known = np.isfinite(points).all(-1)
+    known = np.atleast_1d(np.isfinite(points).all(-1))
     runs = np.split(np.arange(len(points)), np.flatnonzero(np.diff(known)) + 1)
     whole = [
         np.array([fixed(point) for point in points[run]], np.int32)

@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,12 +65,12 @@ def render_gif(
 
 def _palettes(width: int, height: int) -> "Graph":
     """A filter that gives every picture the 256 colours that suit it best."""
+    from av import VideoFormat
     from av.filter import Graph
 
     graph = Graph()
-    source = graph.add_buffer(
-        width=width, height=height, format="rgb24", time_base=Fraction(1, TICKS)
-    )
+    source = graph.add_buffer(format=VideoFormat("rgb24", width, height), width=width,
+                              height=height, time_base=Fraction(1, TICKS))  # fmt: skip
     split = graph.add("split")
     colours = graph.add("palettegen", "stats_mode=single")
     reduce = graph.add("paletteuse", "new=1:dither=bayer:bayer_scale=4")
@@ -83,7 +83,7 @@ def _palettes(width: int, height: int) -> "Graph":
     return graph
 
 
-def _reduced(graph: "Graph", image: NDArray[np.uint8], stamp: int):  # type: ignore[no-untyped-def]
+def _reduced(graph: "Graph", image: NDArray[np.uint8], stamp: int) -> Any:
     import av
 
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24")

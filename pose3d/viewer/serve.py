@@ -51,7 +51,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, recording: Recording, video: Path | None = None, port: int = 0) -> None:
         text = io.StringIO()
-        write_into(text, recording, video and _film(video))
+        write_into(text, recording, _film(video) if video else None)
         self.page = text.getvalue().encode()
         self.video = video
         self.token = secrets.token_urlsafe(24)
@@ -83,15 +83,15 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=False)
 
     def _answer(self, body: bool) -> None:
-        _, token, *rest = [*urlsplit(self.path).path.split("/"), ""][:4]
+        _, token, name = [*urlsplit(self.path).path.split("/", 2), "", ""][:3]
         known = secrets.compare_digest(token.encode(), self.server.token.encode())
         if not known or self.headers.get("Host") != self.server.authority:
             self._plain(403, "forbidden: open the address that pose3d printed")
-        elif rest[:1] == [""]:
+        elif name == "":
             self._head(200, "text/html; charset=utf-8", len(self.server.page))
             if body:
                 self.wfile.write(self.server.page)
-        elif rest[:1] == [VIDEO] and self.server.video is not None:
+        elif name == VIDEO and self.server.video is not None:
             self._send(self.server.video, body)
         else:
             self._plain(404, "not found")
