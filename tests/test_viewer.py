@@ -1,7 +1,13 @@
 """The viewer, in a real browser: it shows the file's numbers where and when they belong."""
 
+import base64
+import json
 import re
 import shutil
+import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -9,14 +15,17 @@ from dataclasses import replace
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import cv2
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from numpy.typing import NDArray
 from test_render import TRUTH, VIDEO, walk
 
 from pose3d.angles import angles
+from pose3d.cli import main
 from pose3d.errors import PoseError
 from pose3d.render import style
 from pose3d.render.timeline import Timeline
@@ -508,3 +517,65 @@ def test_the_served_page_plays(show: Pages, server: Server) -> None:
     assert page.evaluate("document.querySelector('video').currentTime") == pytest.approx(
         6.5, abs=0.02
     )
+
+
+@pytest.fixture
+def saved(truth: dict[str, np.ndarray], tmp_path: Path) -> Path:
+    """A recording of ten frames, with its video beside it."""
+    shutil.copy(VIDEO, tmp_path / VIDEO.name)
+    path = tmp_path / "walk.pose3d.npz"
+    walk(truth, world=True, frames=10).save(path)
+    return path
+
+
+def facts(page: Path) -> dict[str, Any]:
+    """What a page says of its recording."""
+    [text] = re.findall(r'id="facts">(.*?)</script>', page.read_text("utf-8"))
+    return json.loads(text)
+
+
+def test_pages_are_rendered_by_command(saved: Path, tmp_path: Path) -> None:
+    run, page = CliRunner(), saved.with_name("walk.pose3d.html")
+    command = ["render", str(saved), "--save", "html"]
+    result = run.invoke(main, command)
+    assert result.exit_code == 0, result.output
+    [copy] = re.findall(r'id="film-data">([^<]*)</script>', page.read_text("utf-8"))
+    clip = tmp_path / "copy.mp4"
+    clip.write_bytes(base64.b64decode(copy))
+    assert [frame.image.shape for frame in Video(clip)] == [(480, 854, 3)] * 10
+    clip.unlink()
+    assert "nothing to do" in run.invoke(main, command).output
+    assert run.invoke(main, [*command, "--link", "--overwrite"]).exit_code == 0
+    assert facts(page)["video"]["address"] == VIDEO.name
+    (saved.parent / VIDEO.name).unlink()
+    assert run.invoke(main, [*command, "--overwrite"]).exit_code == 0
+    assert facts(page)["video"] is None
+    assert sorted(p.name for p in saved.parent.iterdir()) == [page.name, saved.name]
+
+
+def test_view_serves_until_it_is_interrupted(saved: Path) -> None:
+    command = [sys.executable, "-m", "pose3d", "view", str(saved), "--no-browser"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as it:
+        try:
+            assert it.stdout and it.stderr
+            address = it.stdout.readline().strip()
+            with urlopen(address, timeout=PATIENCE) as answer:
+                assert b"rendered_walk.mp4" in answer.read()
+            with urlopen(f"{address}video", timeout=PATIENCE) as answer:
+                assert answer.read() == VIDEO.read_bytes()
+            it.send_signal(signal.SIGINT)
+            assert it.wait(PATIENCE) == 0
+            assert it.stderr.read() == ""
+        finally:
+            it.kill()
+
+
+def test_what_cannot_be_viewed(tmp_path: Path, saved: Path) -> None:
+    result = CliRunner().invoke(main, ["view", str(tmp_path / "gone.npz"), "--no-browser"])
+    assert result.exit_code == 1
+    assert "no such file" in result.stderr
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = CliRunner().invoke(main, ["view", str(saved), "--no-browser", "--port", port])
+    assert result.exit_code == 1
+    assert port in result.stderr
