@@ -57,7 +57,7 @@ class TrainingStep(nn.Module):
 
 def per_global(total: Tensor, count: Tensor) -> Tensor:
     """A sum over a count of all processes, scaled so that DDP's mean of gradients is right."""
-    count = count.detach().float()
+    count = count.detach().float().clone()  # summed in place
     world = 1
     if dist.is_initialized():
         dist.all_reduce(count)
