@@ -33,7 +33,6 @@ from pose3d.sequence import Keypoints2D, Person, Pose3D, Recording
 from pose3d.skeleton import H36M
 from pose3d.video import Video
 from pose3d.viewer import Footage, beside, write_page
-from pose3d.viewer.clip import small_video
 from pose3d.viewer.serve import Server
 
 CHROMIUM = next(
@@ -152,11 +151,7 @@ def two_people(truth: dict[str, np.ndarray]) -> Recording:
 @pytest.fixture(scope="module")
 def walkers(truth: dict[str, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "walk.pose3d.html"
-    film = path.with_name("film.mp4")
-    recording = two_people(truth)
-    begin = small_video(recording, VIDEO, film)
-    write_page(recording, path, Footage(film, begin))
-    film.unlink()
+    write_page(two_people(truth), path, Footage(VIDEO))
     return path
 
 
