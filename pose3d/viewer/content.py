@@ -32,10 +32,14 @@ def content(recording: Recording) -> tuple[dict[str, Any], bytes]:
         for person, where in zip(recording.people, joints, strict=True)
     ]
     source = recording.meta.get("source", {})
-    size = source.get("size") or [16, 9]
+    match source.get("size"):
+        case [int() | float() as width, int() | float() as height] if min(width, height) > 0:
+            size = [float(width), float(height)]
+        case _:
+            size = [16.0, 9.0]
     return {
         "title": str(source.get("name", "")),
-        "size": [float(size[0]), float(size[1])],
+        "size": size,
         "step": timeline.step,
         "time": packer.times(timeline.time),
         "firstFrame": int(timeline.frame[0]),
