@@ -80,8 +80,6 @@ def _person(
             for name, curve in angles(person.pose).items()
             if np.isfinite(curve).any()
         }
-        if person.pose.contact is not None:
-            found["contact"] = spread(person.pose.contact.astype(float))
     return found
 
 

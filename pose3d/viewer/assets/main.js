@@ -69,6 +69,7 @@ async function open() {
   else if (scene && !people.some((person) => person.joints)) {
     say("Keypoints only: `pose3d lift` adds the third dimension.");
   }
+  if (!recording.measured) $("ruler").textContent = "1 m squares, places are rough";
   $("scene").addEventListener("webglcontextlost", (event) => event.preventDefault());
   $("scene").addEventListener("webglcontextrestored", () => {
     scene.restore();
