@@ -255,7 +255,7 @@ def test_an_interrupt_leaves_nothing_half_done(
     if stage == "detect":
         monkeypatch.setattr(pipeline, "loaded_detector", lambda options: interrupted)
     else:
-        monkeypatch.setattr("pose3d.render.video.draw_person", interrupted)
+        monkeypatch.setattr("pose3d.render.painter.draw_person", interrupted)
     result = run("infer", video)
     assert result.exit_code == 1
     assert "Aborted" in result.stderr

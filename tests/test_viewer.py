@@ -397,7 +397,7 @@ def test_little_to_show(
     page.keyboard.press("l")
     page.click("#play")
     page.evaluate("pose3d.seek(100)")
-    assert page.evaluate("pose3d.time") == page.evaluate("pose3d.end")
+    until(page, "pose3d.time === pose3d.end")
 
 
 def test_ten_minutes_of_three_people_open_at_once(show: Pages, tmp_path: Path) -> None:
