@@ -256,7 +256,9 @@ def test_public_weights_stay_in_their_family(family: str, data: Path, tmp_path: 
     before = sha256(file)
     dialect = "detectron2-d1" if family == "detectron2" else None
     init = convert(file, tmp_path / "first.safetensors") if family == "torchvision" else file
-    train(recipe(data, tmp_path / "out", init=init, dialect=dialect), quiet)
+    judged = {"val_annotations": data / "notes.json", "val_images": data, "short_side": SIDE}
+    scores = train(recipe(data, tmp_path / "out", init=init, dialect=dialect, **judged), quiet)
+    assert scores.images == 2 and 0 <= scores.ap <= 1
     assert sha256(file) == before
     out = tmp_path / "out/keypoint_rcnn.safetensors"
     first, trained = load(file, "detector", dialect), load(out, "detector")
