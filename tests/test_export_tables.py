@@ -179,13 +179,11 @@ def test_irregular_times_are_resampled_and_said(
     for column in range(51):
         expected = np.interp(table[:, 0], times, world[:, column])
         np.testing.assert_allclose(table[:, 1 + column], expected, atol=TENTH_OF_A_MILLIMETRE)
-    # Where frames lie, they are unchanged, and a gap stays one.
+    # A gap stays one, as long as it is between the frames around it.
     second = read_trc(tmp_path / "walk.2.trc")[2]
-    lost = np.isnan(second[:, 1])
-    gone = recording.people[1].keypoints.time[5:9]
-    assert second[lost, 0].min() == pytest.approx(gone[0] - 1 / 30 * (lost.sum() > 5), abs=0.04)
-    assert np.isfinite(second[~lost, 1:]).all()
-    assert lost.sum() >= 4
+    seen = recording.people[1].keypoints.time
+    inside = (second[:, 0] > seen[4] + 1e-4) & (second[:, 0] < seen[9] - 1e-4)
+    np.testing.assert_array_equal(np.isnan(second[:, 1]), inside)
 
 
 def test_milliseconds_of_a_container_are_a_constant_rate(

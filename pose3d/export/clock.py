@@ -13,7 +13,7 @@ from pose3d.export.space import Motion
 # constant rate.
 ROUNDED = 0.0012  # seconds between the one that is most early and the one that is most late
 USUAL = (24, 25, 30, 48, 50, 60, 90, 100, 120, 240)  # and those of NTSC, 1000/1001 of some
-EARLIER, LATER = 1e-9, 1e-6  # of a frame, to tell frames apart that lie on the clock
+ON_TIME = 1e-6  # frames that a time may be off and still be that of the frame
 
 
 @dataclass(frozen=True)
@@ -47,17 +47,17 @@ class Clock:
             joints[motion.frame - self.first] = motion.joints
             return joints
         at = (motion.time - self.start) * self.rate
-        low = max(int(np.ceil(at[0] - LATER)), 0)
-        high = min(int(np.floor(at[-1] + LATER)), self.count - 1)
+        low = max(int(np.ceil(at[0] - ON_TIME)), 0)
+        high = min(int(np.floor(at[-1] + ON_TIME)), self.count - 1)
         wanted = np.clip(np.arange(low, high + 1, dtype=float), at[0], at[-1])
         row = np.clip(np.searchsorted(at, wanted, "right") - 1, 0, max(len(at) - 2, 0))
         after = np.minimum(row + 1, len(at) - 1)
-        share = (wanted - at[row]) / np.maximum(at[after] - at[row], EARLIER)
+        share = (wanted - at[row]) / np.maximum(at[after] - at[row], ON_TIME)
         share = share[:, None, None]
         between = motion.joints[row] * (1 - share) + motion.joints[after] * share
         # Next to a gap, a time that a frame lies on has that frame's joints.
-        between = np.where(share < LATER, motion.joints[row], between)
-        joints[low : high + 1] = np.where(share > 1 - LATER, motion.joints[after], between)
+        between = np.where(share < ON_TIME, motion.joints[row], between)
+        joints[low : high + 1] = np.where(share > 1 - ON_TIME, motion.joints[after], between)
         return joints
 
 
@@ -85,7 +85,9 @@ def clock(motions: Sequence[Motion], fps: float | None = None) -> Clock:
     moved = np.diff(frames) > 0
     usual = float(np.median(np.diff(times)[moved] / np.diff(frames)[moved]))
     rate = next(iter(_candidates(1 / usual, None)))
-    return Clock(rate, start, first, int(np.floor(seconds[-1] * rate + LATER)) + 1, resampled=True)
+    return Clock(
+        rate, start, first, int(np.floor(seconds[-1] * rate + ON_TIME)) + 1, resampled=True
+    )
 
 
 def _candidates(measured: float, fps: float | None) -> list[float]:
