@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -30,9 +31,10 @@ from pose3d.errors import PoseError
 from pose3d.render import style
 from pose3d.render.timeline import Timeline
 from pose3d.sequence import Keypoints2D, Person, Pose3D, Recording
+from pose3d.show import Look
 from pose3d.skeleton import H36M
 from pose3d.video import Video
-from pose3d.viewer import Footage, beside, write_page
+from pose3d.viewer import Footage, beside, write_page, write_viewer
 from pose3d.viewer.serve import Server
 
 CHROMIUM = next(
@@ -441,6 +443,30 @@ def test_a_video_that_is_gone_leaves_the_scene(
     page.evaluate("pose3d.seek(5)")
     page.click("#play")
     until(page, "pose3d.time > 5.1")
+
+
+def test_a_linked_video_that_begins_late_is_in_step(show: Pages, tmp_path: Path) -> None:
+    """Players count from the file's 0, recordings from the first picture."""
+    video, page_file = tmp_path / "late.mp4", tmp_path / "page.html"
+    with av.open(str(video), "w") as out:
+        stream = out.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for n in range(10):
+            picture = np.full((48, 64, 3), 10 + 24 * n, np.uint8)
+            frame = av.VideoFrame.from_ndarray(picture, "rgb24")
+            frame.pts = n + 5
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    meta = {"source": {"name": "late.mp4", "size": [64, 48], "frames": 10, "fps": 10.0}}
+    write_viewer(Recording(meta), video, page_file, Look(link=True))
+    page = show(page_file.as_uri())
+    for n in (4, 9):
+        page.evaluate(f"pose3d.seek({n / 10})")
+        until(page, "!document.querySelector('video').seeking")
+        page.wait_for_timeout(200)  # from decoded to seen
+        picture = picture_of(page, "#video")
+        middle = picture[picture.shape[0] // 2, picture.shape[1] // 2].mean()
+        assert (middle - 10) / 24 == pytest.approx(n, abs=0.3)
 
 
 def test_the_timeline_covers_frames_without_people(truth: dict[str, np.ndarray]) -> None:

@@ -67,12 +67,12 @@ def small_video(
 def lag(video_path: Path) -> float:
     """By how much a player's clock is ahead of the recording's, seconds.
 
-    Players count from where the file's first stream begins, recordings from the first picture.
+    Recordings count from the first picture; players from the file's own 0, or from where its
+    first stream begins if that is before.
     """
     with opened(video_path) as (container, stream):
-        if stream.start_time is None or container.start_time is None:
-            return 0.0
-        return float(stream.start_time * base_of(stream)) - container.start_time / 1e6
+        first = float((stream.start_time or 0) * base_of(stream))
+        return first - min((container.start_time or 0) / 1e6, 0.0)
 
 
 def has_sound(video_path: Path) -> bool:
