@@ -1,5 +1,6 @@
 """C3D, read by ezc3d."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,6 +69,7 @@ def test_an_hour_and_more_points_than_one_list_holds(tmp_path: Path) -> None:
 def test_irregular_times_are_resampled_and_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING, logger="pose3d")  # whatever --quiet of another test left
     steps = np.where(np.arange(59) % 5 == 4, 2 / 30, 1 / 30)
     times = np.concatenate([[0.0], np.cumsum(steps)])
     recording = performance(times=times)

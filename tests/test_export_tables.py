@@ -1,6 +1,7 @@
 """CSV, TRC and MOT, read by rules of their own."""
 
 import csv
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -165,6 +166,7 @@ def test_trc_without_a_world_is_upright_in_front_of_the_camera(tmp_path: Path) -
 def test_irregular_times_are_resampled_and_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING, logger="pose3d")  # whatever --quiet of another test left
     steps = np.where(np.arange(59) % 5 == 4, 2 / 30, 1 / 30)  # a phone that skips every fifth
     times = np.concatenate([[0.0], np.cumsum(steps)])
     recording = performance(times=times)
@@ -189,6 +191,7 @@ def test_irregular_times_are_resampled_and_said(
 def test_milliseconds_of_a_container_are_a_constant_rate(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING, logger="pose3d")
     times = np.round(np.arange(60) / 30, 3)
     recording = performance(fps=30, times=times)
     export.write(recording, tmp_path / "walk.trc")
