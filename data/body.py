@@ -78,7 +78,7 @@ class Body:
 
     def __init__(self, **phenotype: float) -> None:
         model = anny_model()
-        self.phenotype = {name: 0.5 for name in model.phenotype_labels} | phenotype
+        self.phenotype = dict.fromkeys(model.phenotype_labels, 0.5) | phenotype
         self.bones = list(model.bone_labels)
         with torch.no_grad():
             still = torch.eye(4).repeat(1, len(self.bones), 1, 1)
@@ -172,7 +172,7 @@ class Body:
         coco = points[:, [names.index(name) for name in COCO.names]]
         # anny's hip keypoints lie below the joints; COCO's annotators mark no lower than these.
         for side in ("L", "R"):
-            hip = f"{dict(L='left', R='right')[side]}_hip"
+            hip = f"{ {'L': 'left', 'R': 'right'}[side] }_hip"
             coco[:, COCO.index(hip)] = h36m[:, H36M.index(f"{side}Hip")]
         return Posed(vertices.numpy(), coco, h36m, points[:, feet])
 

@@ -212,7 +212,7 @@ _POSE_ARRAYS = {
 
 
 def _arrays(person: Person) -> Iterator[tuple[str, NDArray[Any]]]:
-    yield "id", np.int64(person.id)[()]  # type: ignore[misc]
+    yield "id", np.array(person.id, np.int64)
     for name, attribute in _KEYPOINT_ARRAYS.items():
         yield name, getattr(person.keypoints, attribute)
     for name, attribute in _POSE_ARRAYS.items():

@@ -73,8 +73,14 @@ def test_two_processes_get_the_losses_of_one(data: Path, tmp_path: Path) -> None
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(data: Path, tmp_path: Path) -> None:
-    recipe = dict(annotations=data / "notes.json", images=data, batch=2, canvas=64, device="cpu",
-                  steps=2)  # fmt: skip
+    recipe = {
+        "annotations": data / "notes.json",
+        "images": data,
+        "batch": 2,
+        "canvas": 64,
+        "device": "cpu",
+        "steps": 2,
+    }
     quiet = lambda text: None  # noqa: E731
     train(Recipe(out=tmp_path / "whole", **recipe), quiet)
     train(Recipe(out=tmp_path / "parts", stop_after=0, **recipe), quiet)
@@ -95,8 +101,16 @@ def test_augmented_keypoints_stay_on_what_they_mark(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "0.png"), picture)
     points = np.zeros((17, 3))
     points[:3] = [40.5, 30.5, 2], [60, 60, 2], [30, 70, 2]
-    note = {"id": 1, "image_id": 0, "category_id": 1, "iscrowd": 0, "num_keypoints": 3,
-            "bbox": [10, 10, 80, 80], "area": 3000.0, "keypoints": points.ravel().tolist()}  # fmt: skip
+    note = {
+        "id": 1,
+        "image_id": 0,
+        "category_id": 1,
+        "iscrowd": 0,
+        "num_keypoints": 3,
+        "bbox": [10, 10, 80, 80],
+        "area": 3000.0,
+        "keypoints": points.ravel().tolist(),
+    }
     image = {"id": 0, "file_name": "0.png", "width": 100, "height": 100}
     (tmp_path / "notes.json").write_text(json.dumps({"images": [image], "annotations": [note]}))
     bank = people.load_bank(tmp_path / "notes.json", tmp_path, torch.device("cpu"))

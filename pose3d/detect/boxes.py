@@ -21,9 +21,8 @@ def area(boxes: Tensor) -> Tensor:
 def intersection(a: Tensor, b: Tensor) -> Tensor:
     """Shared area (..., N, M) of boxes a (..., N, 4) and b (..., M, 4)."""
     a, b = a[..., :, None, :], b[..., None, :, :]
-    return area(
-        torch.cat([torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])], -1)
-    )
+    low, high = torch.maximum(a[..., :2], b[..., :2]), torch.minimum(a[..., 2:], b[..., 2:])
+    return area(torch.cat([low, high], -1))
 
 
 def iou(a: Tensor, b: Tensor) -> Tensor:

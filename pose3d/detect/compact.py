@@ -227,7 +227,9 @@ class CompactRCNN(nn.Module):
         """Keypoint logits (R, 17, 56 * 56 + 1) of regions (R, 4) of pictures `picture` (R,)."""
         rows = torch.cat([picture[:, None].to(regions), regions], 1)
         pooled = roi_align(maps.fine.float(), rows, REGION, 1 / 4, 2, aligned=True)
-        prior = roi_align(maps.prior.float().clamp(min=FLOOR), rows, 2 * REGION, 1 / 4, 1, aligned=True)
+        prior = roi_align(
+            maps.prior.float().clamp(min=FLOOR), rows, 2 * REGION, 1 / 4, 1, aligned=True
+        )
         return self.keypoint_head(pooled, prior)
 
     def forward(self, pictures: Tensor, sizes: Tensor, limits: Limits) -> Found:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from pose3d.detect import architectures
 from pose3d.detect.base import PeopleFinder, choose_device, choose_precision
 from pose3d.detect.compact import Limits
-from pose3d.likeness import oks
 from pose3d.errors import PoseError, UsageError
+from pose3d.likeness import oks
 from pose3d.sequence import People
 
 __all__ = ["Detector", "calibrated", "choose_device", "choose_precision", "load_detector"]

@@ -468,9 +468,9 @@ def soften(pictures: Tensor, u: Tensor) -> Tensor:
 
 
 def cover(pictures: Tensor, u: Tensor, chance: Tensor, canvas: int) -> Tensor:
-    """Up to three rectangles of other parts of the batch laid over one picture of four."""
+    """Up to three rectangles of the picture's other half laid over one picture of four."""
     grid = torch.arange(canvas, device=u.device, dtype=torch.float32)
-    other = pictures.roll(1, 0)
+    other = pictures.roll((canvas // 2, canvas // 2), (2, 3))
     for patch in u.unbind(1):
         side = (0.04 + 0.2 * patch[:, 2:4]) * canvas
         low = patch[:, :2] * canvas - side / 2
