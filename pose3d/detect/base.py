@@ -1,5 +1,7 @@
 """What all detectors have in common: pictures of any size in, people out."""
 
+import ctypes
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -12,6 +14,7 @@ from pose3d.errors import UsageError
 from pose3d.sequence import People
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
 def choose_device(name: str) -> torch.device:
@@ -36,6 +39,20 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     return PRECISIONS[name]
 
 
+def keep_memory() -> None:
+    """Let glibc keep the memory of large maps for the next ones.
+
+    It gives blocks above 32 MB back to the system after every layer, and fetching their pages anew
+    takes a third of a frame's time. Other C libraries are left alone.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(M_MMAP_MAX, 0)
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
 class PeopleFinder(ABC):
     """A network made usable, whichever it is.
 
@@ -57,6 +74,8 @@ class PeopleFinder(ABC):
         self.device = choose_device(device)
         self.dtype = choose_precision(precision, self.device)
         self.network = network.eval().to(self.device)
+        if self.device.type == "cpu":
+            keep_memory()
         self.min_score = min_score
         self.max_people = max_people
 
