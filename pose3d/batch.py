@@ -125,6 +125,8 @@ def infer(job: Job, options: Options, overwrite: bool, progress: Progress) -> Ou
         return detection | pipeline.lifting_facts(detection, options)
 
     def make() -> Recording:
+        with progress.stage("load"):
+            pipeline.loaded_lifter(options)  # one that does not fit is refused before hours of work
         return pipeline.detect(job.source, progress=progress, **asdict(options))
 
     return _run(job, facts, make, options, overwrite, progress)
