@@ -53,3 +53,4 @@ def main(ctx: click.Context) -> None:
     """
     ctx.obj = Console()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("pose3d").setLevel(logging.NOTSET)  # what an earlier call here set is over

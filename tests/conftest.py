@@ -1,6 +1,7 @@
 """Small videos, and a detector and lifter that need no weights."""
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -131,3 +132,10 @@ def recording() -> Recording:
         "steps": ["detect", "track", "lift"],
     }
     return Recording(meta, (person(1, 0, 50), person(2, 12, 20)))
+
+
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """Undo what a command line of the test said of how much to log."""
+    yield
+    logging.getLogger("pose3d").setLevel(logging.NOTSET)
