@@ -191,7 +191,9 @@ class Recording:
         except FileNotFoundError:
             raise PoseError(f"{path}: no such file") from None
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, TypeError) as error:
-            raise PoseError(f"{path} is not a recording of pose3d ({error})") from error
+            raise PoseError(
+                f"{path} is not a recording of pose3d, or is damaged; `pose3d infer` makes them"
+            ) from error
         return cls(meta, people)
 
 

@@ -51,9 +51,9 @@ def export(
 
     def work(job: "Job", _bars: Bars) -> None:
         due = job.outputs if overwrite else job.missing
+        for path in (path for form, path in job.outputs.items() if form not in due):
+            console.say(f"{job.source}: {path} is there already (--overwrite replaces it)")
         if not due:
-            files = ", ".join(map(str, job.outputs.values()))
-            console.say(f"{job.source}: {files} is there already (--overwrite replaces it)")
             return
         recording = Recording.load(job.source)
         for form, path in due.items():

@@ -215,15 +215,18 @@ def _report(console: Console, job: "Job", outcome: "Outcome", bars: Bars) -> Non
     """Say what came of a job: whom it found, where the time went, which files there are."""
     if not outcome.written:
         files = ", ".join(map(str, job.outputs.values()))
-        console.say(f"{job.source}: nothing to do, {files} is there (--overwrite runs it again)")
+        there = "is" if len(job.outputs) == 1 else "are"
+        console.say(
+            f"{job.source}: nothing to do, {files} {there} there (--overwrite runs it again)"
+        )
         return
     for warning in outcome.warnings:
         console.warn(f"{job.source}: {warning}")
     people = {0: "nobody found", 1: "1 person"}.get(outcome.people, f"{outcome.people} people")
     seconds = bars.total
-    console.say(
-        f"{job.source}: {outcome.frames} frames, {people}, {seconds:.1f} s "
-        f"({outcome.frames / seconds:.1f} frames/s: {bars.shares()})"
-    )
+    moving = outcome.frames > 1  # else it was a picture
+    frames = f"{outcome.frames} frames, " if moving else ""
+    speed = f"{outcome.frames / seconds:.1f} frames/s: " if moving else ""
+    console.say(f"{job.source}: {frames}{people}, {seconds:.1f} s ({speed}{bars.shares()})")
     for path in outcome.written:
         console.say(f"  {path}")

@@ -156,7 +156,8 @@ def load_detector(
         ``fp16`` or ``bf16``.
     min_score
         People below it are left out, in [0, 1]: for our own weights box score times mean peak
-        mass of the keypoints, for public ones the box score (and 0.05 at least, as in the original programs).
+        mass of the keypoints, for public ones the box score (and 0.05 at least, as in the original
+        programs).
     max_people
         At most so many in one picture; of public weights 100.
     dialect
