@@ -80,7 +80,7 @@ class Options:
             raise UsageError(f"a batch of {self.batch_size} frames is none: give 1 or more")
         if self.end is not None and self.end <= (self.start or 0):
             raise UsageError(
-                f"nothing lies between {self.start or 0} s and {self.end} s: the end must come later"
+                f"nothing lies between {self.start or 0} s and {self.end} s: end it later"
             )
         if self.min_track < 0:
             raise UsageError(f"nobody is seen for {self.min_track} s: give 0 or more")
