@@ -52,8 +52,8 @@ def main(ctx: click.Context) -> None:
     Begin with `pose3d infer walk.mp4`. Every option can also be set in a file (--config) and by
     environment variables (POSE3D_DEVICE=cpu, or POSE3D_INFER_DEVICE=cpu for one command).
     """
-    # Threads that spin while they wait take the cores from whatever else runs: two runs at once took
-    # twice as long as one after the other. Read when torch is imported.
+    # Threads that spin while they wait take the cores from whatever else runs: two runs at once
+    # took twice as long as one after the other. Read when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     ctx.obj = Console()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
