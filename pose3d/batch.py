@@ -12,12 +12,13 @@ from pose3d import export, pipeline, read2d
 from pose3d.errors import PoseError, UsageError
 from pose3d.export.json_file import write_picture as write_json
 from pose3d.files import check_writable, replacing
+from pose3d.look import SUFFIXES as SHOWN
+from pose3d.look import Look, needs_video
 from pose3d.pictures import read_picture, write_picture
 from pose3d.pipeline import Options
 from pose3d.progress import Progress
 from pose3d.sequence import Recording
-from pose3d.show import SUFFIXES as SHOWN
-from pose3d.show import Look, needs_video, show
+from pose3d.show import show
 
 VIDEOS = frozenset(
     [

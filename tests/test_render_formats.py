@@ -11,12 +11,13 @@ from conftest import write_clip
 from test_render import near
 
 from pose3d.errors import PoseError, UsageError
+from pose3d.look import Look, needs_video
 from pose3d.pictures import read_picture
 from pose3d.render import render_gif, render_sheet, render_video, style
 from pose3d.render.audio import add_audio
 from pose3d.render.scene import Scene
 from pose3d.sequence import Keypoints2D, Person, Pose3D, Recording
-from pose3d.show import Look, needs_video, show
+from pose3d.show import show
 from pose3d.skeleton import H36M
 from pose3d.video import Video
 

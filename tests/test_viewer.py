@@ -28,10 +28,10 @@ from test_render import TRUTH, VIDEO, walk
 from pose3d.angles import angles
 from pose3d.cli import main
 from pose3d.errors import PoseError
+from pose3d.look import Look
 from pose3d.render import style
 from pose3d.render.timeline import Timeline
 from pose3d.sequence import Keypoints2D, Person, Pose3D, Recording
-from pose3d.show import Look
 from pose3d.skeleton import H36M
 from pose3d.video import Video
 from pose3d.viewer import Footage, beside, write_page, write_viewer

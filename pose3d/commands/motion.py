@@ -10,8 +10,8 @@ from pose3d.commands.console import Bars, Console
 from pose3d.commands.keypoints import keypoint_options
 from pose3d.commands.options import COMMON, DETECTION, LIFTING, Names, Seconds, options
 from pose3d.export import FORMATS
-from pose3d.show import SUFFIXES as SHOWN
-from pose3d.show import VIEWS, Look
+from pose3d.look import SUFFIXES as SHOWN
+from pose3d.look import VIEWS, Look
 
 if TYPE_CHECKING:  # numpy takes longer than all of `pose3d --help`
     from pose3d.batch import Job, Outcome

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pose3d.look import Look
 from pose3d.progress import Progress
 from pose3d.render.painter import Limits, Reel
 from pose3d.sequence import Recording
-from pose3d.show import Look
 
 if TYPE_CHECKING:  # av takes longer than all of `pose3d --help`
     from av.filter import Graph

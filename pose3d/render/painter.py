@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose3d.errors import PoseError
+from pose3d.look import Look
 from pose3d.progress import Progress
 from pose3d.render.overlay import draw_person
 from pose3d.render.place import placed
@@ -18,7 +19,6 @@ from pose3d.render.scene import Figure, Scene
 from pose3d.render.style import Sizes
 from pose3d.render.timeline import Timeline
 from pose3d.sequence import Person, Recording
-from pose3d.show import Look
 from pose3d.video import Video, VideoInfo, read_ahead
 
 Picture = NDArray[np.uint8]

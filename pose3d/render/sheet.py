@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+from pose3d.look import Look
 from pose3d.pictures import write_picture
 from pose3d.progress import Progress
 from pose3d.render import draw, style
 from pose3d.render.painter import Limits, Picture, Reel
 from pose3d.render.style import Sizes
 from pose3d.sequence import Recording
-from pose3d.show import Look
 
 LIMITS = Limits(lowest=240, highest=270, widest=480)
 PICTURES, COLUMNS = 12, 3

@@ -3,9 +3,9 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from pose3d.look import Look
 from pose3d.progress import Progress
 from pose3d.sequence import Recording
-from pose3d.show import Look
 from pose3d.viewer.clip import has_sound, lag, small_video
 from pose3d.viewer.page import Footage, beside, write_page
 
