@@ -66,7 +66,7 @@ class Detector(PeopleFinder):
         shapes = {picture.shape for picture in pictures}
         for shape in shapes:
             rows = [n for n, picture in enumerate(pictures) if picture.shape == shape]
-            # Many at once make a CPU no faster, and their maps outgrow what malloc keeps for reuse.
+            # Many at once make a CPU no faster, and their maps take memory.
             at_once = 1 if self.device.type == "cpu" else len(rows)
             for start in range(0, len(rows), at_once):
                 some = rows[start : start + at_once]

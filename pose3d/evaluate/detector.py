@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pose3d.errors import PoseError
+from pose3d.pictures import read_picture
 from pose3d.sequence import People
 from pose3d.train.people import read_annotations
 
@@ -108,11 +108,3 @@ def score(coco: dict, results: list[dict[str, Any]], image_ids: list[int]) -> De
 def _complete(annotation: dict) -> dict:
     """Crowd boxes may come without keypoints; the evaluator reads them all."""
     return {"keypoints": [0] * 51, "num_keypoints": 0, **annotation}
-
-
-def read_picture(path: Path) -> NDArray[np.uint8]:
-    """A picture file as RGB uint8 (H, W, 3)."""
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    if picture is None:
-        raise PoseError(f"{path}: not a readable picture")
-    return picture  # type: ignore[return-value]

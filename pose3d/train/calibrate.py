@@ -15,7 +15,8 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from pose3d.detect.detector import Detector
-from pose3d.evaluate.detector import read_picture
+from pose3d.likeness import overlap
+from pose3d.pictures import read_picture
 from pose3d.skeleton import COCO_SIGMAS
 from pose3d.train.people import read_annotations
 
@@ -104,10 +105,10 @@ def collect(
         progress(1)
         for note in notes.get(picture["id"], []):
             x, y, w, h = note["bbox"]
-            overlap = _iou(people.boxes, np.array([x, y, x + w, y + h]))
-            if not len(overlap) or overlap.max() < 0.5:
+            shared = overlap(people.boxes, np.array([x, y, x + w, y + h]))
+            if not len(shared) or shared.max() < 0.5:
                 continue
-            best = int(overlap.argmax())
+            best = int(shared.argmax())
             truth = np.array(note["keypoints"], float).reshape(17, 3)
             distance = ((people.keypoints[best] - truth[:, :2]) ** 2).sum(1)
             similarity = np.exp(-distance / (2 * note["area"] * (2 * COCO_SIGMAS) ** 2))
@@ -145,11 +146,3 @@ def _platt(score: NDArray[np.float64], right: NDArray[np.float64]) -> tuple[floa
 
     slope, intercept = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x
     return float(slope), float(intercept)
-
-
-def _iou(boxes: NDArray[np.float32], box: NDArray[np.float64]) -> NDArray[np.float64]:
-    low = np.maximum(boxes[:, :2], box[:2])
-    high = np.minimum(boxes[:, 2:], box[2:])
-    shared = (high - low).clip(0).prod(1)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    return shared / (areas + (box[2:] - box[:2]).prod() - shared)
