@@ -266,6 +266,7 @@ def test_it_plays_pauses_scrubs_and_steps(page: Any) -> None:
         before += steps
     page.fill("#scrubber", "120")
     assert page.evaluate("pose3d.frame") == 120
+    until(page, "document.querySelector('#now').innerText.endsWith('120')")  # with the next drawing
     assert page.inner_text("#now") == "0:04.00 / 0:07.97 · 120"
     page.keyboard.press("End")
     assert page.evaluate("pose3d.time") == page.evaluate("pose3d.end")
