@@ -51,10 +51,10 @@ class Recipe:
     out: Path
     held_out: Path | None = None
     filter_widths: tuple[int, ...] = (3, 3, 3, 5)
-    channels: int = 640
-    dropout: float = 0.1
+    channels: int = 768
+    dropout: float = 0.2
     steps: int = 30_000
-    batch: int = 256
+    batch: int = 1024
     outputs: int = 5
     rate: float = 1e-3
     warmup: int = 500

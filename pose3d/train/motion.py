@@ -1,7 +1,7 @@
 """Motion capture on the device, and endless variety made of it.
 
 Archives hold people of few builds doing few things. Every sequence drawn is a new one: another
-build, another speed, the legs of one clip under the upper body of another, mirrored, tilted.
+build, another speed, the legs of one clip under the upper body of another, limbs turned, mirrored, tilted.
 """
 
 import math
@@ -19,6 +19,9 @@ FRAMES_PER_SECOND = 50
 STATURE = 1.6  # metres from ankle to head along the bones: the body that a lifter assumes
 FACE_MIRROR = (0, 2, 1, 4, 3)
 UPPER = tuple(range(7, 17))
+# Where limbs hang, and what turns with them: trunk, legs, arms.
+LIMBS = ((0, range(7, 22)), (1, range(2, 4)), (4, range(5, 7)), (11, range(12, 14)),
+         (14, range(15, 17)))  # fmt: skip
 # Bones that grow together: thighs, shins, hips, trunk, neck and head, shoulders, arms, forearms.
 BONE_GROUPS = (0, 1, 2, 3, 1, 2, 3, 4, 4, 5, 5, 6, 7, 8, 6, 7, 8)
 
@@ -87,6 +90,7 @@ def draw(bank: MotionBank, count: int, frames: int, chance: torch.Generator) -> 
     other = _clips(bank, frames, uniform, chance)
     swap = uniform(0, 1) < 0.35
     points = torch.where(swap[:, None, None, None], with_upper_body_of(points, other), points)
+    points = bent(points, uniform, normal)
     points = resize(points, _proportions(uniform, normal))
     points = torch.where((uniform(0, 1) < 0.5)[:, None, None, None], mirrored(points), points)
     return tilted(points, uniform, normal)
@@ -119,6 +123,24 @@ def with_upper_body_of(legs: Tensor, other: Tensor) -> Tensor:
     upper = turned + legs[:, :, :1]
     rows = [*UPPER, *range(17, 22)]
     return torch.cat([legs[:, :, :7], upper[:, :, rows]], 2)
+
+
+def bent(points: Tensor, uniform, normal) -> Tensor:  # type: ignore[no-untyped-def]
+    """Every limb of half the sequences turned by an angle of its own, about where it hangs.
+
+    Archives hold few poses; this makes those between and beside them (after Gong et al., PoseAug,
+    CVPR 2021, which learns how to).
+    """
+    some = uniform(0, 1) < 0.5
+    points = points.clone()
+    for pivot, limb in LIMBS:
+        axis = normal(3)
+        axis = axis / axis.norm(dim=-1, keepdim=True).clamp(min=1e-3)
+        rotation = rotation_about(axis, torch.where(some, 0.25 * normal(), 0.0))
+        at, rows = points[:, :, pivot, None], list(limb)
+        turned = torch.einsum("bij,btkj->btki", rotation, points[:, :, rows] - at)
+        points[:, :, rows] = turned + at
+    return points
 
 
 def _heading(points: Tensor) -> Tensor:

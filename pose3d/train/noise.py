@@ -39,10 +39,10 @@ class Noise:
         Share of sequences with no error at all.
     """
 
-    jitter: float = 0.75
-    hidden: float = 0.2
-    swap: float = 0.15
-    cut: float = 0.15
+    jitter: float = 0.6
+    hidden: float = 0.15
+    swap: float = 0.1
+    cut: float = 0.12
     flawless: float = 0.12
 
 

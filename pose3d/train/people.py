@@ -204,7 +204,7 @@ def draw_batch(
     box = torch.where(count[..., None] > 0, box, whole)
     extent = (box[..., 2:] - box[..., :2]).amax(-1).clamp(min=8)
     room = (tiles[..., 2:] - tiles[..., :2]).amin(-1).clamp(min=32)
-    wanted = (uniform(math.log(0.4), math.log(1.15), (4,))).exp() * room
+    wanted = (uniform(math.log(0.28), math.log(1.15), (4,))).exp() * room
     scale = (wanted / extent).clamp(0.25, 3.2)
     normal = (-2 * uniform(1e-6, 1, (4,)).log()).sqrt() * (uniform(0, math.tau, (4,))).cos()
     any_angle = uniform(-math.pi, math.pi, (4,))
@@ -334,11 +334,11 @@ def sample(
 
 
 def paste(batch: Batch, sprites: PictureBank, u: Tensor, canvas: int) -> Batch:
-    """Lay one cut-out person over a third of the pictures; what it covers loses its keypoints.
+    """Lay one cut-out person over a quarter of the pictures; what it covers loses its keypoints.
 
     `u` (B, 10) uniform random numbers.
     """
-    used = u[:, 0] < 0.35
+    used = u[:, 0] < 0.25
     row = (u[:, 1] * len(sprites)).long()
     size = sprites.sizes[row]
     wanted = (math.log(48) + u[:, 2] * math.log(0.95 * canvas / 48)).exp()
