@@ -120,7 +120,9 @@ def _print(figures: dict[str, Any], as_json: bool) -> None:
         click.echo(json.dumps(figures))
         return
     for name, value in _flat(figures):
-        click.echo(f"{name:32} {value:.4g}" if isinstance(value, float) else f"{name:32} {value}")
+        values = value if isinstance(value, tuple | list) else (value,)
+        shown = (f"{v:.4g}" if isinstance(v, float) else str(v) for v in values)
+        click.echo(f"{name:32} {' '.join(shown)}")
 
 
 def _flat(figures: dict[str, Any], prefix: str = "") -> Any:
