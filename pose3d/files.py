@@ -1,11 +1,16 @@
 """Files that are whole or not there."""
 
 import os
+import re
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pose3d.errors import PoseError
+
+DAY = 86400.0  # seconds
 
 
 @contextmanager
@@ -29,6 +34,38 @@ def replacing(path: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
     except OSError as error:
         raise PoseError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def sweep(path: Path) -> None:
+    """Remove what runs that were killed left of the file or folder `path` under temporary names.
+
+    What belongs to a process that lives is left alone for a day: it may be that of another run.
+    """
+    pattern = re.compile(rf"\.+{re.escape(path.stem)}\..*?(\d+)\.(part|old)\b.*")
+    if not path.parent.is_dir():
+        return
+    for left in path.parent.iterdir():
+        match = pattern.fullmatch(left.name)
+        if match is None:
+            continue
+        try:
+            if _lives(int(match[1])) and time.time() - left.stat().st_mtime < DAY:
+                continue
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        except OSError:
+            continue  # somebody else removed it, or may not be disturbed
+
+
+def _lives(process: int) -> bool:
+    if process == os.getpid():
+        return False  # this one, before it begins; or one of its number before a restart
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True  # of another user
+    return True
 
 
 def check_writable(folder: Path) -> None:

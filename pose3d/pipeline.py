@@ -1,7 +1,7 @@
 """The stages in order: video to keypoints to motion."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict
 from functools import lru_cache
 from itertools import islice
@@ -68,6 +68,7 @@ def detect(
     path: str | PathLike[str],
     *,
     detector: DetectorLike | str | None = None,
+    journal: Path | None = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Recording:
@@ -79,9 +80,14 @@ def detect(
         A video file.
     detector
         Weights as in :class:`Options`, or a detector that is loaded already.
+    journal
+        A file to keep what was found so far in, so that a run that is killed can go on; remove it
+        once the recording is safe.
     progress, options
         As for :func:`infer`.
     """
+    from pose3d.journal import Journal
+    from pose3d.memory import Sparing
     from pose3d.video import Video, read_ahead
 
     chosen = _options(detector=detector, **options)
@@ -90,12 +96,21 @@ def detect(
     with progress.stage("load"):
         facts = detection_facts(Path(path), chosen, detector)
         model = detector if callable(detector) else loaded_detector(chosen)
+    find_people = Sparing(model, chosen.batch_size)
     tracker, watch = Tracker(chosen.min_track), Watch()
     frames = 0
-    with closing(read_ahead(batched(video, chosen.batch_size), depth=2)) as batches:
+    with (
+        Journal(journal, _decisive(facts)) if journal else nullcontext() as notes,
+        closing(read_ahead(batched(video, chosen.batch_size), depth=2)) as batches,
+    ):
         for batch in progress.waiting("decode", batches):
             with progress.stage("detect"):
-                answers = model([frame.image for frame in batch])
+                answers = notes.recall(batch) if notes else []
+                if unknown := batch[len(answers) :]:
+                    found = find_people([frame.image for frame in unknown])
+                    answers += found
+                    if notes:
+                        notes.add(unknown, found)
             with progress.stage("track"):
                 for frame, people in zip(batch, answers, strict=True):
                     cut = watch.see(frame.index, frame.time, frame.image, people.boxes)
@@ -213,16 +228,31 @@ def tool() -> dict[str, Any]:
     return {"schema": SCHEMA, "tool": {"name": "pose3d", "version": __version__}}
 
 
-def detection_facts(path: Path, options: Options, detector: Any = None) -> dict[str, Any]:
-    """The part of `meta` that decides what stage 1 gives: video, options, weights."""
+def detection_facts(
+    path: Path, options: Options, detector: Any = None, earlier: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The part of `meta` that decides what stage 1 gives: video, options, weights.
+
+    Where the `meta` of an `earlier` run has the video's size and time, it is the same video: its
+    SHA-256 is taken from there.
+    """
     if not path.is_file():
         raise PoseError(f"{path}: no such file")
     values = asdict(options)
+    before, stamp = (earlier or {}).get("source", {}), stamp_of(path)
+    known = all(before.get(name) == value for name, value in stamp.items())
+    digest = before.get("sha256") if known else None
     return {
-        "source": {"name": path.name, "sha256": sha256(path)},
+        "source": {"name": path.name, **stamp, "sha256": digest or sha256(path)},
         "options": {name: value for name, value in values.items() if name not in LIFTING},
         "weights": {"detector": _weight_facts(options, "detector", detector)},
     }
+
+
+def stamp_of(path: Path) -> dict[str, Any]:
+    """Size and time of a file, by which one that nobody has touched is known again."""
+    status = path.stat()
+    return {"bytes": status.st_size, "modified": status.st_mtime_ns}
 
 
 def lifting_facts(meta: dict[str, Any], options: Options, lifter: Any = None) -> dict[str, Any]:
@@ -272,6 +302,16 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
+def _decisive(facts: dict[str, Any]) -> dict[str, Any]:
+    """The part of detection's facts on which a detector's answers depend."""
+    chosen = {k: v for k, v in facts["options"].items() if k not in WITHOUT_EFFECT}
+    return {
+        "tool": tool(),
+        "source": facts["source"]["sha256"],
+        "options": chosen | {"detector": facts["weights"]["detector"]},
+    }
+
+
 def _options(**options: Any) -> Options:
     """Options from keyword arguments; a loaded model is none."""
     unknown = options.keys() - Options.__dataclass_fields__.keys()
@@ -286,7 +326,14 @@ def _weight_facts(options: Options, kind: str, model: Any) -> dict[str, str | No
     if callable(model):
         return {"name": type(model).__name__, "sha256": None}
     name = options.weights(kind)
-    return {"name": name, "sha256": sha256(find(name, kind=kind))}  # type: ignore[arg-type]
+    path = find(name, kind=kind)  # type: ignore[arg-type]
+    return {"name": name, "sha256": _sha256(path, **stamp_of(path))}
+
+
+@lru_cache(maxsize=16)
+def _sha256(path: Path, **_stamp: int) -> str:
+    """SHA-256 of a file, read again only if its size or time changes: batches ask often."""
+    return sha256(path)
 
 
 def loaded_detector(options: Options) -> DetectorLike:
@@ -296,6 +343,7 @@ def loaded_detector(options: Options) -> DetectorLike:
         _weight_facts(options, "detector", None)["sha256"],
         device=options.device,
         precision=options.precision,
+        engine=options.engine,
         min_score=options.min_score,
         max_people=options.max_people,
         dialect=options.dialect_of("detector"),
