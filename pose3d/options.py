@@ -6,7 +6,7 @@ from pose3d.errors import UsageError
 from pose3d.weights import default
 
 # Options that change where and how fast, but not what comes out.
-WITHOUT_EFFECT = ("device", "batch_size")
+WITHOUT_EFFECT = ("device", "engine", "batch_size")
 # Options that only stage 2 heeds.
 LIFTING = ("lifter", "fov", "focal_length", "camera", "camera_up", "height", "skip")
 
@@ -29,6 +29,9 @@ class Options:
         ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
     precision
         Of the detector: ``auto`` (half on a GPU, single on a CPU), ``fp32``, ``fp16``, ``bf16``.
+    engine
+        What runs the detector: ``auto`` (OpenVINO on a CPU, where it is installed), ``torch``,
+        ``openvino``.
     batch_size
         Frames that the detector sees at once.
     start, end
@@ -59,6 +62,7 @@ class Options:
     dialect: str | None = None
     device: str = "auto"
     precision: str = "auto"
+    engine: str = "auto"
     batch_size: int = 8
     start: float | None = None
     end: float | None = None

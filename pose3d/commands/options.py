@@ -164,6 +164,11 @@ OPTIONS: dict[str, Callable[[F], F]] = {
         type=click.Choice(["auto", "fp32", "fp16", "bf16"]),
         help="Of the detector; auto is half on a GPU, single on a CPU.",
     ),
+    "engine": click.option(
+        "--engine", default="auto", show_default=True,
+        type=click.Choice(["auto", "torch", "openvino"]),
+        help="What runs the detector; auto is OpenVINO on a CPU, where it is installed.",
+    ),
     "batch_size": click.option(
         "--batch-size", type=click.IntRange(1), default=8, show_default=True, metavar="N",
         help="Frames that the detector sees at once.",
@@ -239,6 +244,7 @@ DETECTION = (
     "registry",
     "device",
     "precision",
+    "engine",
     "batch_size",
     "min_score",
     "max_people",

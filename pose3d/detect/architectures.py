@@ -2,20 +2,22 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import nn
 
 from pose3d.detect.base import PeopleFinder
 from pose3d.errors import PoseError, UsageError
 from pose3d.weights.checkpoint import Checkpoint
 
+if TYPE_CHECKING:
+    from pose3d.detect.compact import CompactRCNN
+
 MAX_WIDTH = 1024  # of any layer of our own networks; a file could ask for all memory
 MIN_SIDE, MAX_SIDE = 64, 4096  # of the network's input, pixels
 
 
-def build(name: str, **config: Any) -> nn.Module:
+def build(name: str, **config: Any) -> "CompactRCNN":
     """Build a network of our own, with random weights, for training.
 
     Raises
@@ -40,7 +42,7 @@ def detector(checkpoint: Checkpoint, short_side: int | None = None, **options: A
     short_side
         Of the network's input; None for what the weights were made for.
     options
-        ``device``, ``precision``, ``min_score``, ``max_people``.
+        ``device``, ``precision``, ``engine``, ``min_score``, ``max_people``.
 
     Raises
     ------
@@ -87,6 +89,8 @@ def _keypoint_rcnn(checkpoint: Checkpoint, options: dict[str, Any]) -> PeopleFin
     from pose3d.detect.keypoint_rcnn import build as build_public
     from pose3d.detect.keypoint_rcnn.detector import KeypointRCNNDetector
 
+    if options.pop("engine", "auto") == "openvino":
+        raise UsageError("public weights run with torch alone: leave --engine out")
     return KeypointRCNNDetector(build_public(checkpoint), **options)
 
 

@@ -234,7 +234,10 @@ class CompactRCNN(nn.Module):
 
     def forward(self, pictures: Tensor, sizes: Tensor, limits: Limits) -> Found:
         """People of pictures (B, 3, H, W), padded; `sizes` (B, 2) are width and height within."""
-        maps = self.dense(pictures)
+        return self.people(self.dense(pictures), sizes, limits)
+
+    def people(self, maps: Maps, sizes: Tensor, limits: Limits) -> Found:
+        """People of what :meth:`dense` made of pictures."""
         regions, valid = self.propose(maps, sizes, limits)
         logits, deltas = self.classify(maps, regions)
         boxes = geometry.clip(geometry.decode(deltas * self.box_step, regions), sizes)

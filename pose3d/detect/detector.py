@@ -6,11 +6,12 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from pose3d.detect import architectures
 from pose3d.detect.base import PeopleFinder, choose_device, choose_precision
-from pose3d.detect.compact import Limits
+from pose3d.detect.compact import CompactRCNN, Limits
+from pose3d.detect.engine import OpenVINODense, choose_engine
 from pose3d.errors import PoseError, UsageError
 from pose3d.likeness import oks
 from pose3d.sequence import People
@@ -27,13 +28,15 @@ class Detector(PeopleFinder):
     Parameters
     ----------
     network
-        A :class:`~pose3d.detect.compact.CompactRCNN`.
+        What :mod:`pose3d.detect.compact` builds.
     calibration
         (17, 2) slope and intercept of every keypoint's score; see :func:`calibrated`.
     short_side
         Of the network's input, pixels; a picture's longer side is at most twice that.
     device, precision
         Where and how to run.
+    engine
+        Of the dense part, see :func:`~pose3d.detect.engine.choose_engine`.
     min_score
         People below it are left out: box score times the keypoints' mean peak mass, which orders
         people better than calibrated scores do, since these say how right, not how clear.
@@ -41,19 +44,24 @@ class Detector(PeopleFinder):
         At most so many in one picture.
     """
 
+    network: CompactRCNN
+
     def __init__(
         self,
-        network: nn.Module,
+        network: CompactRCNN,
         calibration: NDArray[np.float32],
         *,
         short_side: int = 384,
         device: str = "auto",
         precision: str = "auto",
+        engine: str = "auto",
         min_score: float = 0.2,
         max_people: int = 20,
     ) -> None:
         super().__init__(network, device, precision, min_score, max_people)
         self.network.to(memory_format=torch.channels_last)
+        fast = choose_engine(engine, self.device) == "openvino"
+        self.dense = OpenVINODense(self.network, precision) if fast else self.network.dense
         self.calibration = torch.from_numpy(np.asarray(calibration, np.float32)).to(self.device)
         self.short_side = short_side
         # A person's score is at most that of the box: no keypoints for boxes that cannot count.
@@ -90,7 +98,7 @@ class Detector(PeopleFinder):
         # The NHWC array seen as NCHW is channels-last already.
         x = torch.from_numpy(padded).to(self.device).permute(0, 3, 1, 2).float()
         sizes = torch.tensor([size] * len(pictures), device=self.device)
-        found = self.network(x, sizes, self.limits)
+        found = self.network.people(self.dense(x), sizes, self.limits)
         scores = calibrated(found.mass, self.calibration)
         ranks = found.scores * found.mass.mean(1)
         back = torch.tensor([width / size[0], height / size[1]], device=self.device)
@@ -141,6 +149,7 @@ def load_detector(
     *,
     dialect: str | None = None,
     short_side: int | None = None,
+    engine: str = "auto",
 ) -> PeopleFinder:
     """Make a detector from weights by name, URL or path.
 
@@ -166,6 +175,10 @@ def load_detector(
     short_side
         Of the network's input, pixels; by default what the weights were made for, 800 for public
         ones.
+    engine
+        What runs the network: ``auto`` (our own weights on a CPU: OpenVINO where it is installed,
+        in bfloat16 where the CPU has it and precision is ``auto``; else torch), ``torch`` or
+        ``openvino``.
 
     Raises
     ------
@@ -191,6 +204,7 @@ def load_detector(
             precision=precision,
             min_score=min_score,
             max_people=max_people,
+            engine=engine,
         )
     except UsageError:
         raise
