@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pose3d.batch import infer_many
     from pose3d.detect import Detector, load_detector
     from pose3d.errors import PoseError, UsageError
     from pose3d.lift import Lifter, load_lifter
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 
 # Modules are imported when one of their names is first asked for: torch takes seconds.
 _MODULES = {
+    "pose3d.batch": ("infer_many",),
     "pose3d.detect": ("Detector", "load_detector"),
     "pose3d.errors": ("PoseError", "UsageError"),
     "pose3d.lift": ("Lifter", "load_lifter"),
@@ -52,6 +54,7 @@ __all__ = [
     "__version__",
     "available_weights",
     "infer",
+    "infer_many",
     "load",
     "load_detector",
     "load_lifter",

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from pose3d import __version__
+from pose3d.commands.bench import bench
 from pose3d.commands.console import Console
 from pose3d.commands.evaluate import evaluate
 from pose3d.commands.export import export
@@ -24,6 +25,9 @@ class Program(click.Group):
         """Run the command."""
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.obj.complain("Interrupted: the same command goes on from here")
+            ctx.exit(130)  # as shells have it: 128 + SIGINT
         except PoseError as error:
             if ctx.obj.verbose:
                 raise
@@ -37,7 +41,7 @@ class Program(click.Group):
 
 @click.group(
     cls=Program,
-    commands=[infer, detect, lift, render, view, export, evaluate, train, weights],
+    commands=[infer, detect, lift, render, view, export, evaluate, bench, train, weights],
     context_settings={
         "auto_envvar_prefix": "POSE3D",
         "help_option_names": ["-h", "--help"],

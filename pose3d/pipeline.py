@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import asdict
 from functools import lru_cache
-from itertools import islice
+from itertools import groupby
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,9 @@ from pose3d.track import Tracker
 from pose3d.watch import Watch
 from pose3d.weights import find, sha256
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from pose3d.video import Frame
+
 DetectorLike = Callable[[Sequence[NDArray[np.uint8]]], list[People]]
 LifterLike = Callable[..., NDArray[np.float32]]
 
@@ -90,24 +92,26 @@ def detect(
     from pose3d.memory import Sparing
     from pose3d.video import Video, read_ahead
 
-    chosen = _options(detector=detector, **options)
+    chosen = options_of(detector=detector, **options)
     progress = progress or Progress()
     video = Video(path, start=chosen.start, end=chosen.end)
     with progress.stage("load"):
         facts = detection_facts(Path(path), chosen, detector)
         model = detector if callable(detector) else loaded_detector(chosen)
-    find_people = Sparing(model, chosen.batch_size)
+    # A detector that looks where people are wants chunks that are the same in every run.
+    size = getattr(model, "chunk", None) or chosen.batch_size
+    find_people = Sparing(getattr(model, "follow", model), size)
     tracker, watch = Tracker(chosen.min_track), Watch()
     frames = 0
     with (
         Journal(journal, _decisive(facts)) if journal else nullcontext() as notes,
-        closing(read_ahead(batched(video, chosen.batch_size), depth=2)) as batches,
+        closing(read_ahead(chunks(video, size), depth=1)) as batches,
     ):
         for batch in progress.waiting("decode", batches):
             with progress.stage("detect"):
                 answers = notes.recall(batch) if notes else []
                 if unknown := batch[len(answers) :]:
-                    found = find_people([frame.image for frame in unknown])
+                    found = find_people([frame.image for frame in batch])[len(answers) :]
                     answers += found
                     if notes:
                         notes.add(unknown, found)
@@ -164,7 +168,7 @@ def lift(
     from pose3d.recipe import Recipe
     from pose3d.world import parse_up
 
-    chosen = _options(lifter=lifter, **options)
+    chosen = options_of(lifter=lifter, **options)
     progress = progress or Progress()
     source = recording.meta["source"]
     camera = choose_camera(
@@ -245,7 +249,7 @@ def detection_facts(
     return {
         "source": {"name": path.name, **stamp, "sha256": digest or sha256(path)},
         "options": {name: value for name, value in values.items() if name not in LIFTING},
-        "weights": {"detector": _weight_facts(options, "detector", detector)},
+        "weights": {"detector": weight_facts(options, "detector", detector)},
     }
 
 
@@ -257,7 +261,7 @@ def stamp_of(path: Path) -> dict[str, Any]:
 
 def lifting_facts(meta: dict[str, Any], options: Options, lifter: Any = None) -> dict[str, Any]:
     """The parts of `meta` that lifting adds to."""
-    weights = {"lifter": _weight_facts(options, "lifter", lifter)}
+    weights = {"lifter": weight_facts(options, "lifter", lifter)}
     chosen = {name: getattr(options, name) for name in LIFTING} | {"skip": sorted(options.skip)}
     if options.camera is not None:
         chosen["camera"] = fingerprint(options.camera)
@@ -265,6 +269,15 @@ def lifting_facts(meta: dict[str, Any], options: Options, lifter: Any = None) ->
         "options": {**meta.get("options", {}), **chosen},
         "weights": {**meta.get("weights", {}), **weights},
     }
+
+
+def weight_facts(options: Options, kind: str, model: Any) -> dict[str, str | None]:
+    """Name and SHA-256 of the weights; a model that came loaded has only its class."""
+    if callable(model):
+        return {"name": type(model).__name__, "sha256": None}
+    name = options.weights(kind)
+    path = find(name, kind=kind)  # type: ignore[arg-type]
+    return {"name": name, "sha256": _sha256(path, **stamp_of(path))}
 
 
 def differences(meta: dict[str, Any], facts: dict[str, Any]) -> list[str]:
@@ -295,11 +308,10 @@ def differences(meta: dict[str, Any], facts: dict[str, Any]) -> list[str]:
     return found
 
 
-def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of `size` items; the last may be shorter."""
-    iterator = iter(items)
-    while batch := list(islice(iterator, size)):
-        yield batch
+def chunks(frames: "Iterable[Frame]", size: int) -> "Iterator[list[Frame]]":
+    """Frames by `size`, counted from the file's first: where a run starts changes no chunk."""
+    for _, chunk in groupby(frames, lambda frame: frame.index // size):
+        yield list(chunk)
 
 
 def _decisive(facts: dict[str, Any]) -> dict[str, Any]:
@@ -312,22 +324,13 @@ def _decisive(facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _options(**options: Any) -> Options:
+def options_of(**options: Any) -> Options:
     """Options from keyword arguments; a loaded model is none."""
     unknown = options.keys() - Options.__dataclass_fields__.keys()
     if unknown:
         known = ", ".join(Options.__dataclass_fields__)
         raise UsageError(f"there is no option {min(unknown)!r}: there are {known}")
     return Options(**{name: value for name, value in options.items() if not callable(value)})
-
-
-def _weight_facts(options: Options, kind: str, model: Any) -> dict[str, str | None]:
-    """Name and SHA-256 of the weights; a model that came loaded has only its class."""
-    if callable(model):
-        return {"name": type(model).__name__, "sha256": None}
-    name = options.weights(kind)
-    path = find(name, kind=kind)  # type: ignore[arg-type]
-    return {"name": name, "sha256": _sha256(path, **stamp_of(path))}
 
 
 @lru_cache(maxsize=16)
@@ -340,10 +343,11 @@ def loaded_detector(options: Options) -> DetectorLike:
     """The detector that options name; the last one is kept for the next video."""
     return _detector(
         options.weights("detector"),
-        _weight_facts(options, "detector", None)["sha256"],
+        weight_facts(options, "detector", None)["sha256"],
         device=options.device,
         precision=options.precision,
         engine=options.engine,
+        short_side=options.short_side,
         min_score=options.min_score,
         max_people=options.max_people,
         dialect=options.dialect_of("detector"),
@@ -352,7 +356,7 @@ def loaded_detector(options: Options) -> DetectorLike:
 
 def loaded_lifter(options: Options) -> LifterLike:
     """The lifter that options name; the last one is kept for the next video."""
-    sha256 = _weight_facts(options, "lifter", None)["sha256"]
+    sha256 = weight_facts(options, "lifter", None)["sha256"]
     return _lifter(
         options.weights("lifter"),
         sha256,

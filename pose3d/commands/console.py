@@ -1,7 +1,10 @@
 """What the user sees: lines, bars, summaries."""
 
+import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,17 +16,30 @@ if TYPE_CHECKING:
     from pose3d.batch import Job
 
 
-class Bars(Progress):
-    """A tqdm bar on stderr for every stage that takes longer than two seconds."""
+EVERY = 60.0  # seconds between lines where there are no bars
 
-    def __init__(self, label: str, shown: bool = True) -> None:
+
+class Bars(Progress):
+    """A tqdm bar on stderr for every stage that takes longer than two seconds.
+
+    Where bars are not `shown`, what lasts is `told` in a line a minute.
+    """
+
+    def __init__(self, label: str, shown: bool = True, told: bool = False) -> None:
         super().__init__()
         self._label = label
         self._shown = shown
+        self._told = told
+        self._said = time.monotonic()
         self._bars: dict[str, Any] = {}
 
     def advance(self, stage: str, done: int, total: int | None = None) -> None:
         """Move the bar of `stage`."""
+        if self._told:
+            if time.monotonic() - self._said >= EVERY:
+                self._said = time.monotonic()
+                click.echo(f"{self._label}: {stage} {done}/{total or '?'}", err=True)
+            return
         if stage not in self._bars:
             from tqdm import tqdm
 
@@ -53,6 +69,17 @@ class Console:
     def __init__(self) -> None:
         self.quiet = False
         self.verbose = False
+        self.log_file: Path | None = None
+
+    @property
+    def bars(self) -> bool:
+        """Whether to draw bars: on a terminal, unless it is full of log lines."""
+        return sys.stderr.isatty() and not self.quiet and not self.verbose
+
+    @property
+    def told(self) -> bool:
+        """Whether to tell in lines how far it is."""
+        return not self.quiet and not self.bars
 
     def say(self, text: str) -> None:
         """Tell what was done."""
@@ -64,10 +91,10 @@ class Console:
         if not self.quiet:
             click.echo(text, err=True)
 
-    def complain(self, text: str) -> None:
-        """Tell what went wrong, on stderr, however quiet."""
+    def complain(self, text: str, where: bool = True) -> None:
+        """Tell what went wrong, on stderr, however quiet, and `where` to those who want to know."""
         click.echo(text, err=True)
-        if self.verbose:
+        if self.verbose and where:
             traceback.print_exc()
 
     def each(self, jobs: "Sequence[Job]", work: "Callable[[Job, Bars], None]") -> None:
@@ -77,7 +104,7 @@ class Console:
         """
         failed = 0
         for job in jobs:
-            bars = Bars(job.source.name, shown=not self.quiet)
+            bars = Bars(job.source.name, shown=self.bars, told=self.told)
             try:
                 work(job, bars)
             except UsageError:

@@ -1,6 +1,8 @@
 """From video to motion: ``infer``, and its stages ``detect``, ``lift`` and ``render``."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +10,7 @@ import click
 
 from pose3d.commands.console import Bars, Console
 from pose3d.commands.keypoints import keypoint_options
-from pose3d.commands.options import COMMON, DETECTION, LIFTING, Names, Seconds, options
+from pose3d.commands.options import BATCH, COMMON, DETECTION, LIFTING, Names, Seconds, options
 from pose3d.export import FORMATS
 from pose3d.look import SUFFIXES as SHOWN
 from pose3d.look import VIEWS, Look
@@ -36,73 +38,92 @@ plot_option = click.option(
 
 
 @click.command()
-@click.argument("videos", nargs=-1, required=True, metavar="VIDEO|FOLDER|GLOB...")
+@click.argument("videos", nargs=-1, required=True, metavar="VIDEO|FOLDER|GLOB|@LIST...")
 @options("output")
 @save_option("npz,mp4", SUFFIXES)
 @plot_option
-@options(*DETECTION, *LIFTING, "overwrite", *COMMON)
+@options(*DETECTION, *LIFTING, "overwrite", *BATCH, *COMMON)
 @click.pass_obj
 def infer(
     console: Console,
     videos: tuple[str, ...],
     output: Path | None,
     save: tuple[str, ...],
-    overwrite: bool,
     plot: tuple[str, ...],
+    pattern: str | None,
     **chosen: Any,
 ) -> None:
     """Turn videos into the motion of their people in 3D.
 
     For walk.mp4 this writes walk.pose3d.npz, which holds all that was found, and walk.pose3d.mp4
-    to look at. A folder stands for the videos in it, one after another. What is finished already
-    is left as it is.
+    to look at. A folder stands for the videos in it and in its folders, @list.txt for the lines of
+    a file. What is finished already is left as it is; what failed, until --retry-failed.
     """
     from pose3d import batch
 
-    settings = batch.Options(**chosen)
-    jobs = batch.plan(batch.expand(videos, batch.VIDEOS), output, _suffixes((*save, *plot)))
-
-    def work(job: "Job", bars: Bars) -> None:
-        _report(console, job, batch.infer(job, settings, overwrite, bars), bars)
-
-    console.each(jobs, work)
+    sources = batch.expand(videos, batch.VIDEOS, pattern=pattern)
+    jobs = batch.plan(sources, output, _suffixes((*save, *plot)))
+    _work_through(console, jobs, batch.infer, output, **chosen)
 
 
 @click.command()
-@click.argument("inputs", nargs=-1, required=True, metavar="VIDEO|PICTURE|FOLDER|GLOB...")
+@click.argument("inputs", nargs=-1, required=True, metavar="VIDEO|PICTURE|FOLDER|GLOB|@LIST...")
 @options("output")
 @save_option("npz", KEYPOINT_FORMATS)
-@options(*DETECTION, "overwrite", *COMMON)
+@options(*DETECTION, "overwrite", *BATCH, *COMMON)
 @click.pass_obj
 def detect(
     console: Console,
     inputs: tuple[str, ...],
     output: Path | None,
     save: tuple[str, ...],
-    overwrite: bool,
+    pattern: str | None,
     **chosen: Any,
 ) -> None:
     """Find people and their keypoints (stage 1).
 
     A video gives NAME.pose3d.npz; a picture NAME.pose3d.json and NAME.pose3d.jpg, a copy with the
-    keypoints drawn on it. A folder stands for the videos and pictures in it.
+    keypoints drawn on it. A folder stands for the videos and pictures in it and in its folders.
     """
     from pose3d import batch
 
-    settings = batch.Options(**chosen)
-    sources = batch.expand(inputs, batch.VIDEOS | batch.PICTURES)
-    pictures = [path for path in sources if path.suffix.lower() in batch.PICTURES]
-    videos = [path for path in sources if path.suffix.lower() not in batch.PICTURES]
+    sources = batch.expand(inputs, batch.VIDEOS | batch.PICTURES, pattern=pattern)
+    pictures = [item for item in sources if item.path.suffix.lower() in batch.PICTURES]
+    videos = [item for item in sources if item.path.suffix.lower() not in batch.PICTURES]
     jobs = [
         *batch.plan(videos, output, _suffixes(save)),
         *batch.plan(pictures, output, {"json": ".pose3d.json", "picture": ".pose3d.jpg"}),
     ]
+    _work_through(console, jobs, batch.detect, output, **chosen)
 
-    def work(job: "Job", bars: Bars) -> None:
-        stage = batch.detect_picture if "picture" in job.outputs else batch.detect
-        _report(console, job, stage(job, settings, overwrite, bars), bars)
 
-    console.each(jobs, work)
+def _work_through(
+    console: Console,
+    jobs: "list[Job]",
+    stage: "Callable[..., Outcome]",
+    output: Path | None,
+    overwrite: bool,
+    dry_run: bool,
+    device: str,
+    workers: int | None,
+    shard: tuple[int, int] | None,
+    report: Path | None,
+    retry_failed: bool,
+    **chosen: Any,
+) -> None:
+    """Do a batch, or with `dry_run` say what it would do."""
+    from pose3d import batch
+    from pose3d.commands import batch_view
+
+    work = batch.Work(stage, batch.Options(**chosen), overwrite)
+    manner = batch.Manner(device, workers, shard, report, retry_failed)
+    if dry_run:
+        batch_view.show_forecast(console, batch.forecast(jobs, work, output, manner))
+        return
+    view = batch_view.BatchView(console)
+    with closing(view):
+        results = batch.perform(jobs, work, output, manner, view)
+    batch_view.conclude(console, results)
 
 
 @click.command()
@@ -212,21 +233,11 @@ def _suffixes(names: Collection[str]) -> dict[str, str]:
 
 
 def _report(console: Console, job: "Job", outcome: "Outcome", bars: Bars) -> None:
-    """Say what came of a job: whom it found, where the time went, which files there are."""
-    if not outcome.written:
-        files = ", ".join(map(str, job.outputs.values()))
-        there = "is" if len(job.outputs) == 1 else "are"
-        console.say(
-            f"{job.source}: nothing to do, {files} {there} there (--overwrite runs it again)"
-        )
-        return
-    for warning in outcome.warnings:
-        console.warn(f"{job.source}: {warning}")
-    people = {0: "nobody found", 1: "1 person"}.get(outcome.people, f"{outcome.people} people")
-    seconds = bars.total
-    moving = outcome.frames > 1  # else it was a picture
-    frames = f"{outcome.frames} frames, " if moving else ""
-    speed = f"{outcome.frames / seconds:.1f} frames/s: " if moving else ""
-    console.say(f"{job.source}: {frames}{people}, {seconds:.1f} s ({speed}{bars.shares()})")
-    for path in outcome.written:
-        console.say(f"  {path}")
+    """Say what came of a job."""
+    from pose3d.batch import SKIPPED
+    from pose3d.commands.batch_view import tell, tell_nothing
+
+    if outcome.status == SKIPPED:
+        tell_nothing(console, job)
+    else:
+        tell(console, job, replace(outcome, seconds=bars.total, shares=bars.shares()))

@@ -111,12 +111,66 @@ def _option_names(command: click.Command) -> set[str]:
     return names
 
 
-def _listen(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-    """Set the console to say more or less."""
-    if value:
-        setattr(ctx.obj, str(param.name), True)
-        level = logging.ERROR if param.name == "quiet" else logging.INFO
-        logging.getLogger("pose3d").setLevel(level)
+class Part(click.ParamType):
+    """``3/8``: the third of eight parts."""
+
+    name = "part"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """Which part, and of how many."""
+        numbers = value if isinstance(value, tuple) else str(value).split("/")
+        whole = len(numbers) == 2 and all(str(n).isdecimal() for n in numbers)
+        part, parts = map(int, numbers) if whole else (0, 0)
+        if not 1 <= part <= parts:
+            self.fail(f"{value!r} is no part: write 1/8 to 8/8", param, ctx)
+        return part, parts
+
+
+TIMES = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
+
+
+def _listen(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Set the console to say more or less, and where to."""
+    if not value:
+        return
+    setattr(ctx.obj, str(param.name), value)
+    ours = logging.getLogger("pose3d")
+    if param.name == "log_file":
+        _log_to(ctx, value)
+    elif param.name == "verbose":
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(TIMES)
+    if ctx.obj.verbose or ctx.obj.log_file:
+        ours.setLevel(logging.INFO)
+        # What only the file is for shall not be on the screen.
+        level = logging.INFO if ctx.obj.verbose else logging.WARNING
+        for handler in logging.getLogger().handlers:
+            handler.setLevel(logging.ERROR if ctx.obj.quiet else level)
+    elif ctx.obj.quiet:
+        ours.setLevel(logging.ERROR)
+
+
+def _log_to(ctx: click.Context, path: Path) -> None:
+    """Write our events, and nobody else's, to a file while the command runs."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        raise click.UsageError(f"--log-file {path}: {error.strerror}") from None
+    handler.setFormatter(TIMES)
+    ours, others = logging.getLogger("pose3d"), logging.getLogger().handlers[:]
+    levels = [other.level for other in others]
+    ours.addHandler(handler)
+
+    def end() -> None:
+        ours.removeHandler(handler)
+        handler.close()
+        for other, level in zip(others, levels, strict=True):
+            other.setLevel(level)
+
+    ctx.call_on_close(end)
 
 
 def _use_registry(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:
@@ -156,8 +210,8 @@ OPTIONS: dict[str, Callable[[F], F]] = {
         help="Your own names for weights, besides the public ones.",
     ),
     "device": click.option(
-        "--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:1",
-        help="Where the networks run.",
+        "--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:0,cuda:1",
+        help="Where the networks run; for several videos, cuda is every GPU.",
     ),
     "precision": click.option(
         "--precision", default="auto", show_default=True,
@@ -168,6 +222,10 @@ OPTIONS: dict[str, Callable[[F], F]] = {
         "--engine", default="auto", show_default=True,
         type=click.Choice(["auto", "torch", "openvino"]),
         help="What runs the detector; auto is OpenVINO on a CPU, where it is installed.",
+    ),
+    "short_side": click.option(
+        "--short-side", type=click.IntRange(64), metavar="PX",
+        help="Of the detector's input; it follows the size of the people where not given.",
     ),
     "batch_size": click.option(
         "--batch-size", type=click.IntRange(1), default=8, show_default=True, metavar="N",
@@ -221,6 +279,28 @@ OPTIONS: dict[str, Callable[[F], F]] = {
     "overwrite": click.option(
         "--overwrite", is_flag=True, help="Run again and replace what is there.",
     ),
+    "pattern": click.option(
+        "--pattern", metavar="GLOB",
+        help="Of folders take the files like this, such as 'cam1_*.mp4'.",
+    ),
+    "retry_failed": click.option(
+        "--retry-failed", is_flag=True, help="Try again what failed in an earlier run.",
+    ),
+    "dry_run": click.option(
+        "--dry-run", is_flag=True, help="Only say what there is to do.",
+    ),
+    "workers": click.option(
+        "--workers", type=click.IntRange(1), metavar="N",
+        help="Work on so many videos at once; by default one on every device.",
+    ),
+    "shard": click.option(
+        "--shard", type=Part(), metavar="I/N",
+        help="Do only the I-th of N parts of the files, for several machines.",
+    ),
+    "report": click.option(
+        "--report", metavar="FILE.jsonl", type=click.Path(path_type=Path, dir_okay=False),
+        help="Where to say what became of every file; report.jsonl with the results for several.",
+    ),
     "json": click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table."),
     "config": click.option(
         "--config", metavar="FILE.toml", type=click.Path(path_type=Path, dir_okay=False),
@@ -233,7 +313,12 @@ OPTIONS: dict[str, Callable[[F], F]] = {
     ),
     "verbose": click.option(
         "-v", "--verbose", is_flag=True, expose_value=False, callback=_listen,
-        help="Show logs, and where errors come from.",
+        help="Show every event with its time, and where errors come from.",
+    ),
+    "log_file": click.option(
+        "--log-file", metavar="FILE", expose_value=False, callback=_listen,
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Write every event with its time to a file.",
     ),
 }  # fmt: skip
 
@@ -245,6 +330,7 @@ DETECTION = (
     "device",
     "precision",
     "engine",
+    "short_side",
     "batch_size",
     "min_score",
     "max_people",
@@ -255,7 +341,8 @@ DETECTION = (
     "end",
 )
 LIFTING = ("lifter", "fov", "focal_length", "camera", "camera_up", "height", "skip")
-COMMON = ("config", "quiet", "verbose")
+BATCH = ("pattern", "retry_failed", "dry_run", "workers", "shard", "report")
+COMMON = ("config", "quiet", "verbose", "log_file")
 
 
 def options(*names: str) -> Callable[[F], F]:

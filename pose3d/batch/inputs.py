@@ -1,0 +1,247 @@
+"""Which files arguments stand for, and where what comes of them is put."""
+
+import glob
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from pose3d import read2d
+from pose3d.errors import PoseError, UsageError
+
+VIDEOS = frozenset(
+    [
+        ".3gp",
+        ".avi",
+        ".flv",
+        ".m2ts",
+        ".m4v",
+        ".mkv",
+        ".mov",
+        ".mp4",
+        ".mpeg",
+        ".mpg",
+        ".mts",
+        ".ts",
+        ".webm",
+        ".wmv",
+    ]
+)
+PICTURES = frozenset([".bmp", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"])
+RECORDINGS = frozenset([".npz"])
+OURS = ".pose3d"  # before the suffix of everything that is written here
+MAX_LIST = 64 << 20  # bytes
+Stems = Counter[tuple[str, frozenset[str]]]
+
+
+@dataclass(frozen=True)
+class Input:
+    """A file to work on.
+
+    Attributes
+    ----------
+    path
+        Where it is.
+    inside
+        The folder, below that of the results, for what comes of it: where it lies below the folder
+        that was given.
+    """
+
+    path: Path
+    inside: Path = field(default_factory=Path)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input and the files that shall come of it, by format.
+
+    Attributes
+    ----------
+    source
+        The input.
+    outputs
+        Paths by format.
+    inside
+        As of :class:`Input`.
+    journal
+        Where a long detection may keep its journal.
+    """
+
+    source: Path
+    outputs: dict[str, Path]
+    inside: Path = field(default_factory=Path)
+    journal: Path | None = None
+
+    @property
+    def missing(self) -> dict[str, Path]:
+        """Outputs that are not there yet."""
+        return {name: path for name, path in self.outputs.items() if not path.exists()}
+
+
+def expand(
+    inputs: Sequence[str | os.PathLike[str]],
+    suffixes: frozenset[str],
+    ours: bool = False,
+    pattern: str | None = None,
+) -> list[Input]:
+    """Files that arguments stand for, each once.
+
+    A folder stands for the files in it and in its folders, a pattern (``clips/**/cam1.mp4``) for
+    what it matches, ``@list.txt`` for what the file's lines say. A file that does not exist stays,
+    for whoever opens it to say so.
+
+    Parameters
+    ----------
+    inputs
+        Files, folders, patterns, lists.
+    suffixes
+        Of the files that folders and patterns stand for. What is written here (``NAME.pose3d.*``)
+        is left out of these, or with `ours` all else.
+    pattern
+        Of the files of folders, in place of suffixes, such as ``cam1_*.mp4``.
+
+    Raises
+    ------
+    PoseError
+        If a folder, pattern or list gives nothing.
+    """
+    found: list[Input] = []
+    for text in [os.fspath(argument) for argument in inputs]:
+        if text.startswith("@") and not Path(text).exists():
+            found += _listed(Path(text[1:]), suffixes, ours, pattern)
+        else:
+            found += _matching(text, suffixes, ours, pattern)
+    once: dict[Path, Input] = {}
+    for item in found:
+        once.setdefault(item.path.absolute(), item)
+    return list(once.values())
+
+
+def plan(sources: Sequence[Input], out: Path | None, suffixes: dict[str, str]) -> list[Job]:
+    """A job for every source, its outputs beside it or in `out`, there as the inputs lie.
+
+    Outputs are named after the input without its suffix; with it, ``a.mov.pose3d.npz``, where
+    another input of the same kind (``a.mp4``) has the same name.
+
+    Raises
+    ------
+    UsageError
+        If two would write the same file.
+    """
+
+    def place(source: Input, name: str) -> Path:
+        return (out / source.inside if out else source.path.parent) / name
+
+    def short(path: Path) -> str:
+        return path.stem.removesuffix(OURS)
+
+    stems = cache(_stems)
+    writers = Counter(_key(place(source, short(source.path))) for source in sources)
+    jobs = []
+    for source in sources:
+        path = source.path
+        alone = writers[_key(place(source, short(path)))] == 1 and not _has_twin(path, stems)
+        base = place(source, short(path) if alone else path.name)
+        outputs = {name: base.with_name(base.name + suffix) for name, suffix in suffixes.items()}
+        journal = base.with_name(f"{base.name}{OURS}.journal")
+        jobs.append(Job(path, outputs, source.inside, journal))
+    counts = Counter(path.absolute() for job in jobs for path in job.outputs.values())
+    for written, times in counts.items():
+        if times > 1:
+            raise UsageError(
+                f"{times} of the files given would write {written}: give the folder that they are "
+                "in, or a pattern in quotes, and -o has its folders; or run them apart"
+            )
+    return jobs
+
+
+def _matching(
+    text: str, suffixes: frozenset[str], ours: bool, pattern: str | None
+) -> Iterator[Input]:
+    """Files that an argument stands for, unless it is a list."""
+    path = Path(text)
+    if path.is_dir() and not (ours and read2d.is_openpose(path)):
+        members = sorted(_files(path))
+        if pattern:
+            members = [member for member in members if member.match(pattern)]
+        else:
+            members = [member for member in members if member.suffix.lower() in suffixes]
+        wanted = f"nothing like {pattern}" if pattern else f"no {', '.join(sorted(suffixes))}"
+        nothing = f"{path} holds nothing to work on: {wanted}"
+        root = path
+    elif not path.exists() and glob.has_magic(text):
+        members = [Path(match) for match in sorted(glob.glob(text, recursive=True))]
+        nothing = f"{text} matches no file to work on"
+        fixed = [part for n, part in enumerate(path.parts) if not _magic(path.parts[: n + 1])]
+        root = Path(*fixed)
+    else:
+        yield Input(path)
+        return
+    members = [p for p in members if p.is_file() and p.stem.endswith(OURS) == ours]
+    if not members:
+        raise PoseError(nothing)
+    for member in members:
+        yield Input(member, member.parent.relative_to(root))
+
+
+def _listed(
+    file: Path, suffixes: frozenset[str], ours: bool, pattern: str | None
+) -> Iterator[Input]:
+    """Files that the lines of a file stand for; files of different folders keep them below -o."""
+    try:
+        if file.stat().st_size > MAX_LIST:
+            raise PoseError(f"{file} is too long for a list of files")
+        lines = [line.strip() for line in file.read_text("utf-8").splitlines()]
+    except OSError as error:
+        raise PoseError(f"{file}: the list cannot be read: {error.strerror}") from error
+    except ValueError:
+        raise PoseError(f"{file} is no list of files: a path a line, in UTF-8") from None
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if not lines:
+        raise PoseError(f"{file} names no file")
+    beside = [file.parent / line for line in lines]
+    places = [str(b) if b.exists() else a for a, b in zip(lines, beside, strict=True)]
+    found = [item for place in places for item in _matching(place, suffixes, ours, pattern)]
+    parents = [str(item.path.parent.resolve()) for item in found]
+    try:
+        common = os.path.commonpath(parents)
+    except ValueError:  # on different drives
+        common = ""
+    for item, parent in zip(found, parents, strict=True):
+        yield Input(item.path, Path(os.path.relpath(parent, common)) if common else Path())
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Files below a folder; what is hidden and links to folders are left out."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(parent, name) for name in names if not name.startswith("."))
+
+
+def _magic(parts: Sequence[str]) -> bool:
+    return any(glob.has_magic(part) for part in parts)
+
+
+def _has_twin(path: Path, stems: Callable[[Path], Stems]) -> bool:
+    """Whether another file of the same kind beside it has the same name but for the suffix."""
+    if path.stem.endswith(OURS):
+        return False
+    return any(stems(path.parent)[_key(path.with_suffix("")), kind] > 1 for kind in _kinds(path))
+
+
+def _stems(folder: Path) -> Stems:
+    """How many videos and pictures of each name a folder holds."""
+    files = folder.iterdir() if folder.is_dir() else ()
+    mine = [path for path in files if not path.stem.endswith(OURS)]
+    return Counter((_key(path.with_suffix("")), kind) for path in mine for kind in _kinds(path))
+
+
+def _kinds(path: Path) -> list[frozenset[str]]:
+    return [kind for kind in (VIDEOS, PICTURES) if path.suffix.lower() in kind]
+
+
+def _key(path: Path) -> str:
+    """Equal for names that some file systems take for the same."""
+    return str(path.absolute()).casefold()
