@@ -6,6 +6,7 @@ out.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from pose3d.camera import Camera
 from pose3d.clean import clean
 from pose3d.options import STEPS
 from pose3d.sequence import Person, Pose3D
-from pose3d.world import root_path, to_world
+from pose3d.world import Sight, forgotten, root_path, to_world
 
 LifterLike = Callable[..., NDArray[np.float32]]
 
@@ -76,18 +77,16 @@ class Recipe:
             For `meta`: ``camera``, ``steps`` (of this stage), ``world`` (one entry a scene, see
             :func:`pose3d.world.to_world`), ``warnings``.
         """
-        cleaned = [self._cleaned(person) for person in people]
-        lifted = []
-        for person in cleaned:
-            lifted.append(self._sized(self._steadied(self._lifted(person))))
-            done(len(lifted))
-        lifted, worlds = self._placed(lifted)
+        moving, cleaned = [], []
+        for person in people:
+            cleaned.append(self._cleaned(person))
+            lifted = self._sized(self._steadied(self._lifted(cleaned[-1])))
+            moving.append(replace(person, pose=lifted.pose))
+            done(len(moving))
         facts: dict[str, Any] = {"camera": self.camera.facts(), "steps": self.steps}
-        facts["world"] = worlds
-        facts["warnings"] = self._warnings(worlds)
-        return tuple(
-            replace(person, pose=moving.pose) for person, moving in zip(people, lifted, strict=True)
-        ), facts
+        facts["world"] = self._place(moving, [partial(self._seen, person) for person in cleaned])
+        facts["warnings"] = self._warnings(facts["world"])
+        return tuple(moving), facts
 
     def _cleaned(self, person: Person) -> Person:
         if "clean" not in self.steps:
@@ -114,11 +113,11 @@ class Recipe:
             return person
         return replace(person, pose=scaled(person.pose, height))
 
-    def _placed(self, people: list[Person]) -> tuple[list[Person], list[dict[str, Any]]]:
-        """Everyone in the world of their scene."""
+    def _place(self, people: list[Person], seen: list[Sight]) -> list[dict[str, Any]]:
+        """Put everyone into the world of their scene, in place, and forget what was seen."""
         if "world" not in self.steps:
-            return people, []
-        result, worlds = list(people), []
+            return []
+        worlds = []
         starts = np.array([start for start, _ in self.scenes])
         for number, (start, still) in enumerate(self.scenes):
             chosen = [
@@ -128,22 +127,28 @@ class Recipe:
             ]
             if not chosen:
                 continue
-            placed, facts = to_world(
-                tuple(people[n] for n in chosen),
-                [self._rays(people[n]) for n in chosen],
+            here, sights = [people[n] for n in chosen], [seen[n] for n in chosen]
+            for n in chosen:
+                people[n], seen[n] = replace(people[n], pose=None), forgotten
+            facts = to_world(
+                here,
+                sights,
                 camera_up=self.camera_up,
                 still_camera=still,
                 lock_feet="feet" in self.steps,
-                known_heights=self._known(people, chosen),
+                known_heights=self._known(here),
             )
-            for n, person in zip(chosen, placed, strict=True):
-                result[n] = person
+            for n, person in zip(chosen, here, strict=True):
+                people[n] = person
             worlds.append({"frame": start, "still": still, **facts})
-        return result, worlds
+        return worlds
 
-    def _known(self, people: list[Person], chosen: list[int]) -> tuple[int, ...]:
-        ids = [people[n].id for n in chosen]
+    def _known(self, people: list[Person]) -> tuple[int, ...]:
+        ids = [person.id for person in people]
         return tuple(ids) if None in self.heights else tuple(i for i in ids if i in self.heights)
+
+    def _seen(self, person: Person) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        return self._rays(person), person.keypoints.score
 
     def _rays(self, person: Person) -> NDArray[np.float64]:
         return self.camera.rays(person.keypoints.keypoints)

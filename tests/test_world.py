@@ -1,6 +1,8 @@
 """People walk on a floor, in metres, on feet that stand still."""
 
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,6 +38,19 @@ def prepared(scene: Scene, seed: int = 0, number: int = 1, **lifting: float) -> 
     return replace(someone, pose=scaled(steadied, height))
 
 
+def placed_by(
+    someone: tuple[Person, ...], rays: list[NDArray[np.float64]], **options: Any
+) -> tuple[tuple[Person, ...], dict[str, Any]]:
+    """People in the world, and its facts."""
+    people = list(someone)
+    sights = [
+        partial(lambda *both: both, each, person.keypoints.score)
+        for each, person in zip(rays, people, strict=True)
+    ]
+    facts = to_world(people, sights, **options)
+    return tuple(people), facts
+
+
 def true_world(scene: Scene) -> NDArray[np.float64]:
     """True joints with y up, in which the camera looks along -z."""
     return scene.joints @ rotation_to_world(scene.rotation @ UP).T
@@ -46,14 +61,14 @@ def skating(someone: Person) -> NDArray[np.float64]:
     ankles, contact = someone.pose.world[:, [6, 3]].astype(float), someone.pose.contact
     both = contact[1:] & contact[:-1]
     seconds = np.diff(someone.keypoints.time)[:, None]
-    return (np.linalg.norm(np.diff(ankles, axis=0)[..., [0, 2]], axis=-1) / seconds)[both]
+    return (np.linalg.norm(np.diff(ankles, axis=0), axis=-1) / seconds)[both]
 
 
 @pytest.fixture(scope="module")
 def walk() -> tuple[Scene, Person, dict]:
     scene = walker()
     someone = prepared(scene)
-    (placed,), facts = to_world((someone,), [rays_of(scene, someone)], known_heights=(1,))
+    (placed,), facts = placed_by((someone,), [rays_of(scene, someone)], known_heights=(1,))
     return scene, placed, facts
 
 
@@ -85,7 +100,7 @@ def test_gaps_stay_gaps_and_do_not_disturb(walk: tuple[Scene, Person, dict]) -> 
     path, _ = root_path(joints, rays, scores, scene.times)
     assert np.isnan(path[100:130]).all()
     assert np.isfinite(np.delete(path, np.s_[100:130], 0)).all()
-    (placed,), _ = to_world((replace(someone, pose=Pose3D(joints)),), [rays])
+    (placed,), _ = placed_by((replace(someone, pose=Pose3D(joints)),), [rays])
     assert np.isnan(placed.pose.world[100:130]).all()
     assert not placed.pose.contact[100:130].any()
     assert np.isfinite(np.delete(placed.pose.world, np.s_[100:130], 0)).all()
@@ -115,8 +130,7 @@ def test_the_walk_is_as_long_as_it_was(walk: tuple[Scene, Person, dict]) -> None
 def test_standing_feet_do_not_skate_or_sink(walk: tuple[Scene, Person, dict]) -> None:
     _, placed, _ = walk
     assert 0.3 < placed.pose.contact.mean() < 0.8
-    assert skating(placed).mean() < 0.005
-    assert np.quantile(skating(placed), 0.99) < 0.02
+    assert skating(placed).max() < 0.02
     sole = SOLE * stature(bone_lengths(placed.pose.joints))
     assert placed.pose.world[:, [3, 6], 1].min() - sole > -0.01
 
@@ -124,7 +138,7 @@ def test_standing_feet_do_not_skate_or_sink(walk: tuple[Scene, Person, dict]) ->
 def test_without_the_lock_feet_skate(walk: tuple[Scene, Person, dict]) -> None:
     scene, _, _ = walk
     someone = prepared(scene)
-    (placed,), _ = to_world((someone,), [rays_of(scene, someone)], lock_feet=False)
+    (placed,), _ = placed_by((someone,), [rays_of(scene, someone)], lock_feet=False)
     assert skating(placed).mean() > 0.05
     np.testing.assert_allclose(placed.pose.joints, someone.pose.joints, atol=1e-5)
 
@@ -173,7 +187,7 @@ def on_a_roof(height: float) -> Scene:
 def test_somebody_on_a_roof_stands_on_a_second_support() -> None:
     scene = on_a_roof(2.5)
     someone = prepared(scene, tilt=0.0)
-    (placed,), facts = to_world((someone,), [rays_of(scene, someone)], known_heights=(1,))
+    (placed,), facts = placed_by((someone,), [rays_of(scene, someone)], known_heights=(1,))
     assert len(facts["supports"]) == 2
     assert facts["supports"][1]["height"] == pytest.approx(2.5, abs=0.3)
     world = placed.pose.world
@@ -187,7 +201,7 @@ def test_somebody_on_a_roof_stands_on_a_second_support() -> None:
 def test_a_jump_does_not_disappear() -> None:
     scene = motion("cmu.npz", "cmu_16_01", (0, 1.4, 6))
     someone = prepared(scene, tilt=0.0)
-    (placed,), _ = to_world((someone,), [rays_of(scene, someone)], known_heights=(1,))
+    (placed,), _ = placed_by((someone,), [rays_of(scene, someone)], known_heights=(1,))
     true = true_world(scene)[:, 0, 1]
     found = placed.pose.world[:, 0, 1]
     assert np.ptp(true) > 0.3
@@ -202,7 +216,7 @@ def test_two_people_stand_on_one_floor() -> None:
     one, other = prepared(scene, 0, 1), prepared(scene, 1, 2)
     tall = replace(other, pose=scaled(other.pose, 1.08 * stature(bone_lengths(other.pose.joints))))
     rays = [rays_of(scene, one), rays_of(scene, other)]
-    (a, b), facts = to_world((one, tall), rays, known_heights=(1,))
+    (a, b), facts = placed_by((one, tall), rays, known_heights=(1,))
     assert facts["sizes"]["1"] == 1
     assert facts["sizes"]["2"] == pytest.approx(1 / 1.08, abs=0.045)
     for someone in (a, b):
@@ -213,7 +227,7 @@ def test_two_people_stand_on_one_floor() -> None:
 def test_a_moving_camera_gives_no_contacts() -> None:
     scene = walker()
     someone = prepared(scene)
-    (placed,), facts = to_world((someone,), [rays_of(scene, someone)], still_camera=False)
+    (placed,), facts = placed_by((someone,), [rays_of(scene, someone)], still_camera=False)
     assert placed.pose.contact is None
     assert np.isfinite(placed.pose.world).all()
     assert facts["supports"] == []
@@ -223,9 +237,9 @@ def test_up_can_be_given() -> None:
     scene = walker()
     someone = prepared(scene)
     up = scene.rotation @ UP
-    _, facts = to_world((someone,), [rays_of(scene, someone)], camera_up=up)
+    _, facts = placed_by((someone,), [rays_of(scene, someone)], camera_up=up)
     np.testing.assert_allclose(facts["rotation"], rotation_to_world(up), atol=1e-9)
-    _, facts = to_world((someone,), [rays_of(scene, someone)], camera_up="image")
+    _, facts = placed_by((someone,), [rays_of(scene, someone)], camera_up="image")
     np.testing.assert_allclose(facts["rotation"], np.diag([1, -1, -1]), atol=1e-9)
     np.testing.assert_allclose(parse_up("0,-2,0"), [0, -1, 0])
     assert isinstance(parse_up("auto"), str)
@@ -240,15 +254,15 @@ def test_an_upside_down_video_has_its_floor_at_the_top() -> None:
     joints, keypoints, rotation = scene.joints @ over, scene.keypoints @ over, over @ scene.rotation
     turned = Scene(scene.times, joints, keypoints, scene.intrinsics, rotation)
     someone = prepared(turned)
-    (placed,), _ = to_world((someone,), [rays_of(turned, someone)])
+    (placed,), _ = placed_by((someone,), [rays_of(turned, someone)])
     assert (placed.pose.world[:, 10, 1] > 1.3).all()
 
 
 def test_nobody_and_the_unlifted_are_passed_on() -> None:
-    assert to_world((), [])[0] == ()
+    assert placed_by((), [])[0] == ()
     scene = walker()
     unlifted = replace(prepared(scene), pose=None)
-    assert to_world((unlifted,), [rays_of(scene, unlifted)])[0] == (unlifted,)
+    assert placed_by((unlifted,), [rays_of(scene, unlifted)])[0] == (unlifted,)
 
 
 def test_a_pose_without_keypoints_has_no_place_but_stays() -> None:
@@ -256,7 +270,7 @@ def test_a_pose_without_keypoints_has_no_place_but_stays() -> None:
     someone = prepared(scene)
     nothing = np.full((240, 17, 2), np.nan)
     keypoints = replace(someone.keypoints, score=np.zeros((240, 17), np.float32))
-    (placed,), _ = to_world((replace(someone, keypoints=keypoints),), [nothing])
+    (placed,), _ = placed_by((replace(someone, keypoints=keypoints),), [nothing])
     assert np.isnan(placed.pose.root).all()
     np.testing.assert_allclose(placed.pose.joints, someone.pose.joints, atol=1e-6)
 
@@ -273,7 +287,7 @@ def test_one_frame_is_no_error() -> None:
         **{k: getattr(someone.keypoints, k)[row] for k in vars(someone.keypoints)},
     )
     alone = Person(1, keypoints, Pose3D(someone.pose.joints[row]))
-    (placed,), _ = to_world((alone,), [rays_of(short, alone)])
+    (placed,), _ = placed_by((alone,), [rays_of(short, alone)])
     assert np.isfinite(placed.pose.world).all()
 
 

@@ -61,37 +61,37 @@ class Stance:
 
 
 def standing(
-    joints: Array, root: Array, rays: Array, scores: Array, times: Array, up: Array
+    ankles: Array,
+    lower: Array,
+    rays: Array,
+    scores: NDArray[np.floating],
+    times: Array,
+    up: Array,
 ) -> NDArray[np.bool_]:
     """Whether the left and the right foot (T, 2) stand still.
 
     Parameters
     ----------
-    joints, root
-        (T, 17, 3), (T, 3) in the camera frame, metres; NaN where missing.
-    rays
-        (T, 17, 2) COCO keypoints on the plane z = 1.
-    scores
-        (T, 17) of the keypoints.
+    ankles
+        (T, 2, 3) in the camera frame, metres; NaN where missing.
+    lower
+        (T, 2) metres that each is lower than its hip joint.
+    rays, scores
+        (T, 2, 2) of the ankles' keypoints on the plane z = 1, and (T, 2).
     times
         (T,) seconds.
     up
         (3,) unit vector in the camera frame.
     """
     contact = np.zeros((len(times), 2), bool)
-    for rows in pieces(~np.isnan(root[:, 0]) & ~np.isnan(joints[:, 0, 0])):
+    for rows in pieces(~np.isnan(ankles[:, 0, 0])):
         if rows.stop - rows.start < 3:
             continue
         for side in range(2):
             contact[rows, side] = _still(
-                root[rows] + joints[rows, ANKLES[side]],
-                rays[rows, ANKLE_KEYPOINTS[side]],
-                scores[rows, ANKLE_KEYPOINTS[side]],
-                times[rows],
-                up,
+                ankles[rows, side], rays[rows, side], scores[rows, side], times[rows], up
             )
-            lower = (joints[rows, HIPS[side]] - joints[rows, ANKLES[side]]) @ up
-            contact[rows, side] &= lower > BELOW_HIP
+            contact[rows, side] &= lower[rows, side] > BELOW_HIP
     return lasting(contact, times)
 
 

@@ -3,7 +3,8 @@
 First the path of the hip is found again, now also bound by the feet that stand: each stance has
 one place, unknown across the floor, at the height of what it stands on. What is left is taken up
 by the legs: hip and bone lengths stay, the knee keeps the plane in which it bends (two-bone inverse
-kinematics), and before and after a stance the change fades.
+kinematics), and before and after a stance the change fades. A stance ends where the leg no longer
+reaches its place: there the heel has left the floor.
 """
 
 from dataclasses import replace
@@ -14,14 +15,17 @@ from numpy.typing import NDArray
 from pose3d.skeleton import H36M
 from pose3d.smooth import RATE, acceleration_band, durations, smooth
 from pose3d.world.contact import Stance
-from pose3d.world.path import Evidence
+from pose3d.world.path import Evidence, pieces
 
 FOOT_ERROR = 0.025  # metres that a lifter errs between hip and ankle
 HEIGHT_ERROR = 0.02
 ROLL = 0.06  # metres off its place, from where an ankle moves over a foot that rolls
 FLAT = 0.12  # seconds that a foot stands flat at least
 FADE = 0.2  # seconds
-STRETCH = 0.999  # of its length that a leg reaches
+STRETCH = 0.999  # of its length that a leg reaches with ease
+UTMOST = 0.9999  # that it reaches for the place of a standing foot
+EXACT = 1e-5  # metres
+ENDS = 4  # rounds in which stances are shortened
 STRAIGHT = (
     0.15  # times the hips' width: how much the knee is drawn forward, for nearly straight legs
 )
@@ -151,8 +155,8 @@ def flat(stances: list[Stance], ankles: Array, times: Array) -> list[Stance]:
 
 def with_feet_at(
     joints: Array, times: Array, stances: list[Stance], places: Array, lowest: Array
-) -> Array:
-    """Joints (T, 17, 3) whose standing feet are at their places; world frame, y up.
+) -> tuple[Array, list[Stance]]:
+    """Feet put where they stand; world frame, y up.
 
     Parameters
     ----------
@@ -164,41 +168,79 @@ def with_feet_at(
         Each with the place (3,) of its ankle.
     lowest
         (T,) height below which no ankle may be.
+
+    Returns
+    -------
+    joints (T, 17, 3)
+        Whose standing feet are at their places.
+    stances
+        As far as they are.
     """
+    for _ in range(ENDS):
+        result = _reaching(joints, times, stances, places, lowest)
+        there = [
+            _there(result, stance, place) for stance, place in zip(stances, places, strict=True)
+        ]
+        if there == [stance.rows for stance in stances]:
+            break
+        places = places[[rows.stop > rows.start for rows in there]]
+        stances = [
+            replace(stance, rows=rows)
+            for stance, rows in zip(stances, there, strict=True)
+            if rows.stop > rows.start
+        ]
+    return result, stances
+
+
+def _there(joints: Array, stance: Stance, place: Array) -> slice:
+    """The longest part of a stance in which the foot is at its place."""
+    ankle = joints[stance.rows, LEGS[stance.side][2]]
+    runs = pieces(np.linalg.norm(ankle - place, axis=1) < EXACT)
+    longest = max(runs, key=lambda run: run.stop - run.start, default=slice(0, 0))
+    return slice(stance.rows.start + longest.start, stance.rows.start + longest.stop)
+
+
+def _reaching(
+    joints: Array, times: Array, stances: list[Stance], places: Array, lowest: Array
+) -> Array:
+    """Joints (T, 17, 3) whose standing feet are at their places, as far as the legs reach."""
     wanted = np.zeros((2, len(times), 3))
     firm = np.zeros((2, len(times)), bool)
     for side, leg in enumerate(LEGS):
-        change = np.zeros((len(times), 3))
-        sure = np.zeros(len(times))
-        for stance, place in zip(stances, places, strict=True):
-            if stance.side != side:
-                continue
-            near = slice(
-                *np.searchsorted(
-                    times, [times[stance.rows.start] - FADE, times[stance.rows.stop - 1] + FADE]
-                )
-            )
-            start, stop = stance.rows.start - near.start, stance.rows.stop - near.start
-            away = place - joints[near, leg[2]]
-            # Beyond the stance, its first and last change fades.
-            away[:start], away[stop:] = away[start], away[stop - 1]
-            outside = np.maximum(
-                times[stance.rows.start] - times[near], times[near] - times[stance.rows.stop - 1]
-            )
-            share = 0.5 + 0.5 * np.cos(np.pi * np.clip(outside / FADE, 0, 1))
-            share[start:stop] = 1
-            # Where two stances of a foot are close, the nearer one counts.
-            stronger = share > sure[near]
-            change[near][stronger] = (share[:, None] * away)[stronger]
-            sure[near] = np.maximum(sure[near], share)
+        change, firm[side] = _change(joints[:, leg[2]], times, side, stances, places)
         wanted[side] = joints[:, leg[2]] + change
         wanted[side][:, 1] = np.maximum(wanted[side][:, 1], lowest)
-        firm[side] = sure == 1
     result = joints + _lowered(joints, wanted, firm, times)[:, None]
     forward = np.cross(result[:, LEGS[0][0]] - result[:, LEGS[1][0]], [0.0, 1.0, 0.0])
     for side, leg in enumerate(LEGS):
-        result[:, leg[1]], result[:, leg[2]] = bent(result[:, leg], wanted[side], forward)
+        stretch = np.where(firm[side], UTMOST, STRETCH)
+        result[:, leg[1]], result[:, leg[2]] = bent(result[:, leg], wanted[side], forward, stretch)
     return result
+
+
+def _change(
+    ankle: Array, times: Array, side: int, stances: list[Stance], places: Array
+) -> tuple[Array, NDArray[np.bool_]]:
+    """How far (T, 3) one ankle (T, 3) must move, and (T,) where its foot stands."""
+    change = np.zeros((len(times), 3))
+    sure = np.zeros(len(times))
+    for stance, place in zip(stances, places, strict=True):
+        if stance.side != side:
+            continue
+        first, last = times[stance.rows.start], times[stance.rows.stop - 1]
+        near = slice(*np.searchsorted(times, [first - FADE, last + FADE]))
+        start, stop = stance.rows.start - near.start, stance.rows.stop - near.start
+        away = place - ankle[near]
+        # Beyond the stance, its first and last change fades.
+        away[:start], away[stop:] = away[start], away[stop - 1]
+        outside = np.maximum(first - times[near], times[near] - last)
+        share = 0.5 + 0.5 * np.cos(np.pi * np.clip(outside / FADE, 0, 1))
+        share[start:stop] = 1
+        # Where two stances of a foot are close, the nearer one counts.
+        stronger = share > sure[near]
+        change[near][stronger] = (share[:, None] * away)[stronger]
+        sure[near] = np.maximum(sure[near], share)
+    return change, sure == 1
 
 
 def _lowered(joints: Array, wanted: Array, firm: NDArray[np.bool_], times: Array) -> Array:
@@ -222,17 +264,20 @@ def _lowered(joints: Array, wanted: Array, firm: NDArray[np.bool_], times: Array
     return shift
 
 
-def bent(leg: Array, ankle: Array, forward: Array) -> tuple[Array, Array]:
+def bent(
+    leg: Array, ankle: Array, forward: Array, stretch: float | Array = STRETCH
+) -> tuple[Array, Array]:
     """Knee and ankle (T, 3) of legs (T, 3, 3) of hip, knee and ankle that reach for `ankle`.
 
-    A leg that is too short reaches as far as it can; one that was straight bends `forward` (T, 3).
+    A leg that is too short reaches `stretch` of its length; one that was straight bends `forward`
+    (T, 3).
     """
     hip, knee = leg[:, 0], leg[:, 1]
     thigh = np.linalg.norm(knee - hip, axis=1)
     shank = np.linalg.norm(leg[:, 2] - knee, axis=1)
     reach = ankle - hip
     distance = np.linalg.norm(reach, axis=1)
-    allowed = np.clip(distance, np.abs(thigh - shank) + 1e-4, STRETCH * (thigh + shank))
+    allowed = np.clip(distance, np.abs(thigh - shank) + 1e-4, stretch * (thigh + shank))
     direction = reach / np.maximum(distance, 1e-9)[:, None]
     # The knee bends where it bent, seen from the line from hip to ankle, and turns with that line.
     before = leg[:, 2] - hip

@@ -1,5 +1,6 @@
 """From the camera to the world: up, floor, standing feet, for everyone at once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from pose3d.body import bone_lengths, stature
 from pose3d.errors import UsageError
 from pose3d.sequence import Person, Pose3D
-from pose3d.world.contact import ANKLES, Stance, lasting, stances, standing
+from pose3d.world.contact import ANKLE_KEYPOINTS, ANKLES, HIPS, Stance, lasting, stances, standing
 from pose3d.world.feet import flat, planted_path, with_feet_at
 from pose3d.world.ground import (
     SUPPORT_ERROR,
@@ -32,55 +33,68 @@ SAME_FLOOR = 0.15  # share up to which a floor that is off is taken for a size t
 MIN_CAMERA_HEIGHT = 0.6  # metres above the floor, from where the floor tells sizes
 DEEPEST = 0.005  # metres below the floor that a sole may be
 
+NOTHING = np.zeros(0)
+
 Array = NDArray[np.float64]
+Sight = Callable[[], tuple[NDArray[np.floating], NDArray[np.floating]]]
 
 
 @dataclass(frozen=True)
 class Body:
-    """One person on the way to the world; arrays as in :class:`Pose3D`, camera frame, float64."""
+    """One person on the way to the world, in the camera frame.
 
-    joints: Array
+    Attributes
+    ----------
+    joints
+        (T, 17, 3) relative to the hip, metres, before their size is changed.
+    root
+        (T, 3) of the hip, likewise.
+    rays, scores
+        (T, 2, 2) and (T, 2) of the ankles' keypoints, left and right.
+    times
+        (T,) seconds.
+    sole
+        Metres below the ankles.
+    size
+        Factor of all lengths, for which nothing changes in the picture.
+    """
+
+    joints: NDArray[np.floating]
     root: Array
-    evidence: Evidence
     rays: Array
-    scores: Array
+    scores: NDArray[np.floating]
     times: Array
     sole: float
+    size: float = 1.0
 
     @property
     def ankles(self) -> Array:
-        """(T, 2, 3) left and right, camera frame."""
-        return self.root[:, None] + self.joints[:, ANKLES]
-
-    def scaled(self, factor: float) -> "Body":
-        """The same person in another size: nothing changes in the picture."""
-        evidence = Evidence(self.evidence.information / factor**2, self.evidence.target / factor)
-        return replace(
-            self,
-            joints=self.joints * factor,
-            root=self.root * factor,
-            evidence=evidence,
-            sole=self.sole * factor,
-        )
+        """(T, 2, 3) left and right."""
+        return self.size * (self.root[:, None] + self.joints[:, ANKLES])
 
 
 def to_world(
-    people: tuple[Person, ...],
-    rays: list[NDArray[np.floating]],
+    people: list[Person],
+    seen: list[Sight],
     *,
     camera_up: str | Array = "auto",
     still_camera: bool = True,
     lock_feet: bool = True,
     known_heights: tuple[int, ...] = (),
-) -> tuple[tuple[Person, ...], dict[str, Any]]:
+) -> dict[str, Any]:
     """Put everyone on a floor.
+
+    Both lists are worked off, so that memory holds nobody twice: each person gives way to the
+    same one with `root`, `world` and (for a still camera) `contact`, and with other `joints` where
+    feet were locked; what was seen of them is forgotten.
 
     Parameters
     ----------
     people
-        Lifted; those without a pose are passed on.
-    rays
-        Per person (T, 17, 2), the keypoints on the plane z = 1, without lens distortion.
+        Lifted; those without a pose stay as they are.
+    seen
+        Per person something that gives their keypoints on the plane z = 1, (T, 17, 2) without lens
+        distortion, and the scores (T, 17).
     camera_up
         ``auto`` from what the video shows, ``image`` for the picture's own, or (3,) in the camera
         frame.
@@ -94,20 +108,21 @@ def to_world(
 
     Returns
     -------
-    people
-        With `root`, `world` and (for a still camera) `contact`; `joints` where feet were locked.
     facts
         JSON-able: ``rotation`` and ``translation`` (world = R camera + t), ``supports`` with height
         above the floor and seconds, the floor first, ``sizes`` that the floor changed, by id.
     """
     lifted = [n for n, person in enumerate(people) if person.pose is not None]
-    bodies = [_body(people[n], rays[n]) for n in lifted]
+    bodies = [_body(people[n], *seen[n]()) for n in lifted]
     up = _up(bodies, camera_up, still_camera)
     contacts = [_contact(body, up, still_camera) for body in bodies]
     steps = _stances(bodies, contacts)
 
     sizes = _sizes(bodies, steps, up, [people[n].id in known_heights for n in lifted])
-    bodies = [body.scaled(size) for body, size in zip(bodies, sizes, strict=True)]
+    bodies = [
+        replace(body, size=size, sole=body.sole * size)
+        for body, size in zip(bodies, sizes, strict=True)
+    ]
     steps = _stances(bodies, contacts)
     heights = np.array([step.place @ up - bodies[step.person].sole for step in steps])
     seconds = np.array([step.seconds for step in steps])
@@ -116,20 +131,22 @@ def to_world(
 
     rotation, translation = rotation_to_world(up), np.array([0.0, -floor, 0.0])
     belongs = nearest(heights, found)
-    poses = []
-    for i, body in enumerate(bodies):
+    lock = lock_feet and still_camera
+    origin: Array | None = None
+    for i, n in enumerate(lifted):
+        body, bodies[i] = bodies[i], replace(bodies[i], joints=NOTHING, root=NOTHING)
         own = [
             (s, found[b]) for s, b in zip(steps, belongs, strict=True) if s.person == i and b >= 0
         ]
         own = [(s, Support(support.height - floor, support.seconds)) for s, support in own]
-        pose = _placed(body, own, rotation, translation, lock_feet and still_camera)
-        poses.append(pose if still_camera else replace(pose, contact=None))
-    poses, origin = _centred(poses)
-    translation = translation - origin
-    result = list(people)
-    for n, pose in zip(lifted, poses, strict=True):
-        result[n] = replace(people[n], pose=pose)
-    facts = {
+        pose = _placed(body, seen[n], own, rotation, translation, lock)
+        seen[n] = forgotten
+        origin = _first_place(pose) if origin is None else origin
+        pose = _moved(pose, np.zeros(3) if origin is None else -origin)
+        people[n] = replace(people[n], pose=pose if still_camera else replace(pose, contact=None))
+    if origin is not None:
+        translation = translation - origin
+    return {
         "rotation": rotation.tolist(),
         "translation": translation.tolist(),
         "supports": [
@@ -137,16 +154,24 @@ def to_world(
         ],
         "sizes": {str(people[n].id): round(s, 4) for n, s in zip(lifted, sizes, strict=True)},
     }
-    return tuple(result), facts
 
 
-def _centred(poses: list[Pose3D]) -> tuple[list[Pose3D], Array]:
-    """Poses moved across the floor until the first known hip is at x = z = 0, and by how much."""
-    hips = [pose.world[np.isfinite(pose.world[:, 0, 0]), 0] for pose in poses]  # type: ignore[index]
-    first = next((hip[0] for hip in hips if len(hip)), np.zeros(3))
-    origin = first.astype(float) * [1, 0, 1]
-    moved = [replace(p, world=(p.world - origin).astype(np.float32)) for p in poses]  # type: ignore[operator]
-    return moved, origin
+def forgotten() -> tuple[Array, Array]:
+    """What is seen of somebody who has been placed."""
+    return np.zeros((0, 17, 2)), np.zeros((0, 17))
+
+
+def _first_place(pose: Pose3D) -> Array | None:
+    """The first known hip (3,) of somebody, on the floor."""
+    assert pose.world is not None
+    hips = pose.world[np.isfinite(pose.world[:, 0, 0]), 0]
+    return hips[0].astype(float) * [1, 0, 1] if len(hips) else None
+
+
+def _moved(pose: Pose3D, offset: Array) -> Pose3D:
+    """A pose that is elsewhere in the world."""
+    assert pose.world is not None
+    return replace(pose, world=(pose.world + offset).astype(np.float32))
 
 
 def rotation_to_world(up: Array) -> Array:
@@ -180,26 +205,27 @@ def parse_up(text: str) -> str | Array:
     return unit(vector)
 
 
-def _body(person: Person, keypoints: NDArray[np.floating]) -> Body:
+def _body(person: Person, rays: NDArray[np.floating], scores: NDArray[np.floating]) -> Body:
     assert person.pose is not None
-    joints = np.asarray(person.pose.joints, float)
-    rays, times = np.asarray(keypoints, float), np.asarray(person.keypoints.time, float)
-    scores = np.asarray(person.keypoints.score, float)
-    root, evidence = root_path(joints, rays, scores, times)
+    joints, times = person.pose.joints, np.asarray(person.keypoints.time, float)
+    root, _ = root_path(joints, rays, scores, times)
     tall = stature(bone_lengths(joints))
-    return Body(joints, root, evidence, rays, scores, times, SOLE * tall if tall > 0 else 0.0)
+    return Body(
+        joints,
+        root,
+        np.asarray(rays[:, ANKLE_KEYPOINTS], float),
+        scores[:, ANKLE_KEYPOINTS],
+        times,
+        SOLE * tall if tall > 0 else 0.0,
+    )
 
 
 def _up(bodies: list[Body], camera_up: str | Array, still: bool) -> Array:
     if not isinstance(camera_up, str):
         return unit(np.asarray(camera_up, float))
-    poses = []
-    for body in bodies:
-        known = np.isfinite(body.root[:, 0])
-        poses.append(body.joints[known])
-    prior, error = posture_up(poses)
     if camera_up == "image":
         return np.array([0.0, -1.0, 0.0])
+    prior, error = posture_up(body.joints[np.isfinite(body.root[:, 0])] for body in bodies)
     if not still:
         return prior
     steps = _stances(bodies, [_contact(body, prior, still) for body in bodies])
@@ -209,7 +235,10 @@ def _up(bodies: list[Body], camera_up: str | Array, still: bool) -> Array:
 def _contact(body: Body, up: Array, still: bool) -> NDArray[np.bool_]:
     if not still:
         return np.zeros((len(body.times), 2), bool)
-    contact = standing(body.joints, body.root, body.rays, body.scores, body.times, up)
+    legs = np.asarray(body.joints[:, ANKLES + HIPS], float)
+    lower = (legs[:, 2:] - legs[:, :2]) @ up
+    ankles = body.root[:, None] + legs[:, :2]
+    contact = standing(ankles, lower, body.rays, body.scores, body.times, up)
     return lasting(contact, body.times)
 
 
@@ -261,15 +290,17 @@ def _lowest(bodies: list[Body], up: Array) -> float:
 
 def _placed(
     body: Body,
+    sight: Sight,
     steps: list[tuple[Stance, Support]],
     rotation: Array,
     translation: Array,
     lock: bool,
 ) -> Pose3D:
     """A person in the world; heights of the supports are above the floor."""
-    joints = body.joints @ rotation.T
-    root = body.root @ rotation.T + translation
-    evidence = body.evidence.turned(rotation, translation)
+    _, evidence = root_path(body.joints, *sight(), body.times)
+    evidence = evidence.scaled(body.size).turned(rotation, translation)
+    joints = body.size * np.asarray(body.joints, float) @ rotation.T
+    root = body.size * body.root @ rotation.T + translation
     standing = [step for step, _ in steps]
     if lock:
         standing = []
@@ -283,7 +314,7 @@ def _placed(
     camera = (world - translation) @ rotation
     hip = camera[:, 0]
     # A pose whose place is not known is still a pose.
-    relative = np.where(np.isnan(hip[:, :1, None]), body.joints, camera - hip[:, None])
+    relative = np.where(np.isnan(hip[:, :1, None]), body.size * body.joints, camera - hip[:, None])
     return Pose3D(
         relative.astype(np.float32),
         hip.astype(np.float32),
@@ -303,7 +334,7 @@ def _lock(
 ) -> list[Stance]:
     """Keep standing feet where they stand, in place, in a stretch of known rows seen from `eye`.
 
-    Returns the stances without the frames in which the foot already rolls.
+    Returns the stances without the frames in which the foot already rolls or has left.
     """
     times = body.times[rows]
     feet = joints[rows][:, ANKLES]
@@ -318,7 +349,7 @@ def _lock(
         places[:, 1] = heights
     world = joints[rows] + path[:, None]
     lowest = np.full(len(times), body.sole - DEEPEST)
-    world = with_feet_at(world, times, standing, places, lowest)
+    world, standing = with_feet_at(world, times, standing, places, lowest)
     root[rows] = world[:, 0]
     joints[rows] = world - world[:, :1]
     return [stance.shifted(rows.start) for stance in standing]

@@ -6,6 +6,7 @@ There may be several piles, for somebody may stand on something; the floor is th
 stand on for long.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,10 @@ LONG = 0.5  # seconds of standing that make a support
 SHARE = 0.04  # of all standing
 BINS = 0.01  # metres
 
+AXIS_JOINTS = (
+    "LAnkle", "RAnkle", "LKnee", "RKnee", "LHip", "RHip", "Hip", "Thorax",
+)  # fmt: skip
+
 Array = NDArray[np.float64]
 
 
@@ -42,7 +47,7 @@ class Support:
     seconds: float
 
 
-def posture_up(poses: list[Array]) -> tuple[Array, float]:
+def posture_up(poses: Iterable[NDArray[np.floating]]) -> tuple[Array, float]:
     """Where standing people point, camera frame.
 
     Parameters
@@ -58,7 +63,7 @@ def posture_up(poses: list[Array]) -> tuple[Array, float]:
         Its standard deviation in degrees.
     """
     picture = np.array([0.0, -1.0, 0.0])
-    axes = np.concatenate([_standing_axes(pose) for pose in poses]) if poses else np.zeros((0, 3))
+    axes = np.concatenate([np.zeros((0, 3)), *(_standing_axes(pose) for pose in poses)])
     if len(axes) < 5:
         return picture, CAMERA_ERROR
     mean = unit(np.median(axes, 0))
@@ -151,9 +156,9 @@ def places_of(stances: list[Stance], people: int) -> tuple[list[Array], list[Arr
     return places, seconds
 
 
-def _standing_axes(pose: Array) -> Array:
+def _standing_axes(pose: NDArray[np.floating]) -> Array:
     """From the feet to the neck (N, 3), unit, in the frames in which somebody stands straight."""
-    joint = {name: pose[:, H36M.index(name)] for name in H36M.names}
+    joint = {name: np.asarray(pose[:, H36M.index(name)], float) for name in AXIS_JOINTS}
     feet = (joint["LAnkle"] + joint["RAnkle"]) / 2
     legs, trunk = joint["Hip"] - feet, joint["Thorax"] - joint["Hip"]
     upright = _angle(legs, trunk) < LEANING

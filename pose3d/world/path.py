@@ -53,6 +53,10 @@ class Evidence:
         information = rotation @ self.information @ rotation.T
         return Evidence(information, self.target @ rotation.T + information @ translation)
 
+    def scaled(self, factor: float) -> "Evidence":
+        """The same of somebody so many times as large."""
+        return Evidence(self.information / factor**2, self.target / factor)
+
     def __getitem__(self, rows: slice) -> "Evidence":
         return Evidence(self.information[rows], self.target[rows])
 
