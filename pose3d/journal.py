@@ -29,6 +29,7 @@ from pose3d.sequence import People
 from pose3d.video import Frame
 
 FLUSH_SECONDS = 10.0  # between records: what a kill may cost; shorter videos need no journal
+LOCK_SECONDS = 30.0  # to wait for another run to let go
 HEADER = b"pose3d journal 1\n"
 MAX_RECORD = 256 << 20  # bytes
 DIGEST = 32  # bytes of a SHA-256
@@ -70,7 +71,7 @@ class Journal:
     def __enter__(self) -> Self:
         if self.path.exists():
             try:
-                self._file = open(self.path, "r+b")  # noqa: SIM115
+                self._file = open(self.path, "r+b")
                 self._begin()
             except OSError as error:
                 raise PoseError(
@@ -123,7 +124,7 @@ class Journal:
         try:
             if self._file is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = open(self.path, "ab")  # noqa: SIM115
+                self._file = open(self.path, "ab")
                 _lock(self._file, self.path)
                 self._file.truncate(0)
                 self._file.write(self._head)
@@ -154,15 +155,23 @@ class Journal:
 
 
 def _lock(file: BinaryIO, path: Path) -> None:
-    """Keep other runs away from the file as long as it is open; the kernel lets go of it."""
+    """Keep other runs away from the file as long as it is open; the kernel lets go of it.
+
+    A worker whose parent was killed may need a moment to notice.
+    """
     try:
         import fcntl
     except ImportError:  # Windows: nobody else is expected there
         return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise PoseError(f"{path} is in use: another run is at work on this video") from None
+    patience = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > patience:
+                message = f"{path} is in use: another run is at work on this video"
+                raise PoseError(message) from None
+            time.sleep(0.1)
 
 
 def _packed(seen: Sequence[_Seen]) -> bytes:

@@ -90,7 +90,10 @@ def test_a_journal_of_other_options_is_not_used(clip: Path, tmp_path: Path) -> N
     assert other.seen == 30
 
 
-def test_two_runs_do_not_share_a_journal(clip: Path, tmp_path: Path) -> None:
+def test_two_runs_do_not_share_a_journal(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "LOCK_SECONDS", 0.2)
     notes = tmp_path / "walk.pose3d.journal"
     frames = list(Video(clip))[:2]
     with Journal(notes, {}) as first:
