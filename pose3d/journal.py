@@ -124,7 +124,7 @@ class Journal:
         try:
             if self._file is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = open(self.path, "ab")
+                self._file = open(self.path, "ab")  # noqa: SIM115
                 _lock(self._file, self.path)
                 self._file.truncate(0)
                 self._file.write(self._head)
@@ -166,7 +166,8 @@ def _lock(file: BinaryIO, path: Path) -> None:
     patience = time.monotonic() + LOCK_SECONDS
     while True:
         try:
-            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
         except BlockingIOError:
             if time.monotonic() > patience:
                 message = f"{path} is in use: another run is at work on this video"
