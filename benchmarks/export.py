@@ -30,9 +30,14 @@ def main(names: list[str]) -> None:
         assert one.pose is not None
         assert one.pose.world is not None
         # Real motion does not repeat itself; compression must not profit from that.
-        shake = np.random.default_rng(0).normal(0, 1e-4, one.pose.world.shape).astype(np.float32)
+        chance = np.random.default_rng(0)
+        shake = chance.normal(0, 1e-4, one.pose.world.shape).astype(np.float32)
         pose = replace(one.pose, joints=one.pose.joints + shake, world=one.pose.world + shake)
-        recording = performance(3).with_people((replace(one, pose=pose),))
+        seen = one.keypoints.keypoints
+        seen = seen + chance.normal(0, 0.5, seen.shape).astype(np.float32)
+        recording = performance(3).with_people(
+            (replace(one, keypoints=replace(one.keypoints, keypoints=seen), pose=pose),)
+        )
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"walk{export.FORMATS[name].suffix}"
             export.write(performance(3), path)  # imports

@@ -7,13 +7,11 @@ of somebody who is not there all the time, the person's node is scaled to nothin
 length changes have their place animated too, so that joints are where they were measured.
 """
 
-import json
-from dataclasses import dataclass, field
 from pathlib import Path
-from struct import pack
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
+import pygltflib as gltf
 from numpy.typing import NDArray
 
 from pose3d import __version__
@@ -25,126 +23,102 @@ from pose3d.files import replacing
 from pose3d.sequence import Recording
 
 STRETCH = 1e-5  # metres that a bone's length may change without being animated
-BYTES, SHORTS, INTS, FLOATS = 5121, 5123, 5125, 5126  # glTF's component types
-KINDS = {(): "SCALAR", (3,): "VEC3", (4,): "VEC4", (4, 4): "MAT4"}
-VERTICES, INDICES = 34962, 34963  # glTF's targets
+TYPES = {gltf.UNSIGNED_BYTE: "<u1", gltf.UNSIGNED_SHORT: "<u2", gltf.FLOAT: "<f4"}
+KINDS = {(): gltf.SCALAR, (3,): gltf.VEC3, (4,): gltf.VEC4, (4, 4): gltf.MAT4}
 
 
-@dataclass
-class Asset:
-    """A glTF file in the making: its JSON, and the pieces of its buffer."""
+class Bodies:
+    """A glTF file in the making: its objects, and the pieces of its buffer."""
 
-    json: dict[str, list[Any]] = field(default_factory=dict)
-    pieces: list[NDArray[Any]] = field(default_factory=list)
-    size: int = 0
+    def __init__(self, extras: dict[str, Any]) -> None:
+        about = gltf.Asset(generator=f"pose3d {__version__}", extras=extras)
+        self.file = gltf.GLTF2(asset=about, scene=0, scenes=[gltf.Scene()], buffers=[gltf.Buffer()])
+        self.motion = gltf.Animation(name="motion")
+        self.pieces: list[bytes] = []
+        self.size = 0
 
-    def add(self, kind: str, content: dict[str, Any]) -> int:
-        """Put an object into one of the JSON's lists; gives its index."""
-        items = self.json.setdefault(kind, [])
-        items.append(content)
-        return len(items) - 1
-
-    def numbers(self, array: NDArray[Any], kind: int = FLOATS, target: int | None = None) -> int:
+    def numbers(
+        self, array: NDArray[Any], kind: int = gltf.FLOAT, target: int | None = None
+    ) -> int:
         """Put an array (N, ...) into the buffer; gives the index of its accessor."""
-        types = {BYTES: "<u1", SHORTS: "<u2", INTS: "<u4", FLOATS: "<f4"}
-        array = np.ascontiguousarray(array, types[kind])
-        view = {"buffer": 0, "byteOffset": self.size, "byteLength": array.nbytes}
-        accessor: dict[str, Any] = {
-            "bufferView": self.add("bufferViews", view | ({"target": target} if target else {})),
-            "componentType": kind,
-            "count": len(array),
-            "type": KINDS[array.shape[1:]],
-        }
-        if array.ndim <= 2 and kind == FLOATS:
-            low, high = array.min(0), array.max(0)
-            accessor |= {"min": np.atleast_1d(low).tolist(), "max": np.atleast_1d(high).tolist()}
-        self.pieces.append(array)
-        self.size += array.nbytes + -array.nbytes % 4
-        return self.add("accessors", accessor)
+        array = np.ascontiguousarray(array, TYPES[kind])
+        view = gltf.BufferView(
+            buffer=0, byteOffset=self.size, byteLength=array.nbytes, target=target
+        )
+        accessor = gltf.Accessor(
+            bufferView=_add(self.file.bufferViews, view),
+            componentType=kind,
+            count=len(array),
+            type=KINDS[array.shape[1:]],
+        )
+        if array.ndim <= 2 and kind == gltf.FLOAT:
+            accessor.min, accessor.max = (
+                np.atleast_1d(edge).tolist() for edge in (array.min(0), array.max(0))
+            )
+        self.pieces.append(array.tobytes())
+        self.size += array.nbytes
+        return _add(self.file.accessors, accessor)
 
-    def write(self, file: BinaryIO, facts: dict[str, Any]) -> None:
-        """Write header, JSON and buffer, each filled up to four bytes."""
-        content: dict[str, Any] = {"asset": facts, "scene": 0, **self.json}
-        if self.size:
-            content["buffers"] = [{"byteLength": self.size}]
-        text = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
-        text += b" " * (-len(text) % 4)
-        total = 12 + 8 + len(text) + (8 + self.size if self.size else 0)
-        file.write(b"glTF" + pack("<II", 2, total) + pack("<I4s", len(text), b"JSON") + text)
-        if self.size:
-            file.write(pack("<I4s", self.size, b"BIN\0"))
-        for piece in self.pieces:
-            file.write(piece.tobytes() + b"\0" * (-piece.nbytes % 4))
+    def animate(
+        self, node: int, path: str, times: int, values: NDArray[Any], how: str = gltf.ANIM_LINEAR
+    ) -> None:
+        """Move a node: at the `times` of an accessor, by `values` (N, 3 or 4)."""
+        sampler = gltf.AnimationSampler(input=times, output=self.numbers(values), interpolation=how)
+        channel = gltf.AnimationChannel(
+            sampler=_add(self.motion.samplers, sampler),
+            target=gltf.AnimationChannelTarget(node=node, path=path),
+        )
+        self.motion.channels.append(channel)
+
+    def save(self, path: Path) -> None:
+        """Write it all."""
+        if not self.pieces:
+            self.numbers(np.zeros(1))  # pygltflib writes a buffer always, and empty ones are wrong
+        if self.motion.channels:
+            self.file.animations.append(self.motion)
+        self.file.set_binary_blob(b"".join(self.pieces))
+        self.file.save_binary(path)
 
 
 def write(recording: Recording, path: Path, _settings: Settings) -> tuple[Path, ...]:
     """Write everyone who has a pose."""
     everyone = posed(motions(recording))
-    asset = Asset()
+    source = recording.meta.get("source", {}).get("name")
+    bodies = Bodies({"source": source, "frame": frame_of(recording)})
     times = [t for motion in everyone for t in (motion.time[0], motion.time[-1])]
-    channels: list[dict[str, Any]] = []
-    samplers: list[dict[str, Any]] = []
-    roots: list[int] = []
     for motion in everyone:
-        roots += _person(asset, motion, (min(times), max(times)), channels, samplers)
-    asset.add("scenes", {"nodes": roots} if roots else {})
-    if channels:
-        animation = {"name": "motion", "channels": channels, "samplers": samplers}
-        asset.add("animations", animation)
-    facts = {
-        "version": "2.0",
-        "generator": f"pose3d {__version__}",
-        "extras": {
-            "source": recording.meta.get("source", {}).get("name"),
-            "frame": frame_of(recording),
-        },
-    }
-    with replacing(path) as part, open(part, "wb") as file:
-        asset.write(file, facts)
+        bodies.file.scenes[0].nodes += _person(bodies, motion, (min(times), max(times)))
+    with replacing(path) as part:
+        bodies.save(part)
     return (path,)
 
 
-def _person(
-    asset: Asset,
-    motion: Motion,
-    span: tuple[float, float],
-    channels: list[dict[str, Any]],
-    samplers: list[dict[str, Any]],
-) -> list[int]:
-    """Nodes, mesh and channels of one person; gives the nodes of the scene."""
+def _person(bodies: Bodies, motion: Motion, span: tuple[float, float]) -> list[int]:
+    """Nodes, mesh and motion of one person; gives the nodes of the scene."""
     turns = solve(held(motion.joints))
     rest = places_at_rest(turns.offsets)
-    first = len(asset.json.get("nodes", ()))
+    nodes = bodies.file.nodes
+    first = len(nodes)
     rest_height = -(rest[:, 1].min() + min(t[1] for t in TIPS.values()) * 0.4)
     for n, node in enumerate(NODES):
         place = turns.offsets[n] if n else np.array([0.0, rest_height, 0.0])
-        content: dict[str, Any] = {"name": node.name, "translation": _floats(place)}
-        if CHILDREN[n]:
-            content["children"] = [first + child for child in CHILDREN[n]]
-        asset.add("nodes", content)
-    holder = asset.add("nodes", {"name": f"Person {motion.id}", "children": [first]})
-    mesh = _mesh(asset, turns.offsets, rest, motion.id, first, rest_height)
-
-    def animate(node: int, path: str, times: int, values: NDArray[Any], how: str) -> None:
-        sampler = {"input": times, "output": asset.numbers(values), "interpolation": how}
-        samplers.append(sampler)
-        target = {"node": node, "path": path}
-        channels.append({"sampler": len(samplers) - 1, "target": target})
-
-    keys = asset.numbers(motion.time)
-    animate(first, "translation", keys, turns.root, "LINEAR")
+        below = [first + child for child in CHILDREN[n]]
+        nodes.append(gltf.Node(name=node.name, translation=_floats(place), children=below))
+    holder = _add(nodes, gltf.Node(name=f"Person {motion.id}", children=[first]))
+    shown = _add(nodes, _shape(bodies, turns.offsets, rest, motion.id, first, rest_height))
+    keys = bodies.numbers(motion.time)
+    bodies.animate(first, gltf.TRANSLATION, keys, turns.root)
     for n in range(len(NODES)):
         if CHILDREN[n]:
             xyzw = np.roll(turns.turns[n].T, -1, axis=1)
-            animate(first + n, "rotation", keys, xyzw, "LINEAR")
+            bodies.animate(first + n, gltf.ROTATION, keys, xyzw)
         if turns.stretch(n) > STRETCH:
-            animate(first + n, "translation", keys, turns.places(n), "LINEAR")
-    shown = _presence(motion, span)
-    if shown is not None:
-        at, there = shown
+            bodies.animate(first + n, gltf.TRANSLATION, keys, turns.places(n))
+    if (presence := _presence(motion, span)) is not None:
+        at, there = presence
         sizes = np.repeat(there[:, None], 3, 1)
-        animate(holder, "scale", asset.numbers(at), sizes, "STEP")
-    return [holder, mesh]
+        bodies.animate(holder, gltf.SCALE, bodies.numbers(at), sizes, gltf.ANIM_STEP)
+    return [holder, shown]
 
 
 def _presence(
@@ -160,59 +134,66 @@ def _presence(
     return None if len(changes) == 1 else tuple(np.array(changes).T)  # type: ignore[return-value]
 
 
-def _mesh(
-    asset: Asset,
+def _shape(
+    bodies: Bodies,
     offsets: NDArray[np.float64],
     rest: NDArray[np.float64],
     number: int,
     first: int,
     height: float,
-) -> int:
-    """A body on the nodes from `first` on; gives the node that shows it."""
-    from pose3d.render.style import of_person
-
+) -> gltf.Node:
+    """A body on the nodes from `first` on, as a node that shows it."""
     shape = body(offsets)
     up = np.array([0.0, height, 0.0])
     bound = np.repeat(np.eye(4)[None], len(NODES), 0)
     bound[:, 3, :3] = -(rest + up)  # column-major: the last row here is the translation
-    skin = {
-        "inverseBindMatrices": asset.numbers(bound),
-        "joints": list(range(first, first + len(NODES))),
-        "skeleton": first,
-    }
     carriers = np.zeros((len(shape.nodes), 4))
     carriers[:, 0] = shape.nodes
     weights = np.tile([1.0, 0, 0, 0], (len(shape.nodes), 1))
-    attributes = {
-        "POSITION": asset.numbers(shape.points + up, target=VERTICES),
-        "NORMAL": asset.numbers(shape.normals, target=VERTICES),
-        "JOINTS_0": asset.numbers(carriers, BYTES, VERTICES),
-        "WEIGHTS_0": asset.numbers(weights, target=VERTICES),
-    }
+    vertices = gltf.ARRAY_BUFFER
+    surface = gltf.Primitive(
+        attributes=gltf.Attributes(
+            POSITION=bodies.numbers(shape.points + up, target=vertices),
+            NORMAL=bodies.numbers(shape.normals, target=vertices),
+            JOINTS_0=bodies.numbers(carriers, gltf.UNSIGNED_BYTE, vertices),
+            WEIGHTS_0=bodies.numbers(weights, target=vertices),
+        ),
+        indices=bodies.numbers(
+            shape.triangles.reshape(-1), gltf.UNSIGNED_SHORT, gltf.ELEMENT_ARRAY_BUFFER
+        ),
+        material=_add(bodies.file.materials, _colour(number)),
+    )
+    name = f"Body {number}"
+    skin = gltf.Skin(
+        inverseBindMatrices=bodies.numbers(bound),
+        joints=list(range(first, first + len(NODES))),
+        skeleton=first,
+    )
+    return gltf.Node(
+        name=name,
+        mesh=_add(bodies.file.meshes, gltf.Mesh(name=name, primitives=[surface])),
+        skin=_add(bodies.file.skins, skin),
+    )
+
+
+def _colour(number: int) -> gltf.Material:
+    """A person's colour."""
+    from pose3d.render.style import of_person
+
     # glTF's colours are linear, those of pictures sRGB.
     colour = [round((channel / 255) ** 2.2, 4) for channel in of_person(number)]
-    skinned = asset.add(
-        "materials",
-        {
-            "name": f"Person {number}",
-            "pbrMetallicRoughness": {
-                "baseColorFactor": [*colour, 1.0],
-                "metallicFactor": 0.0,
-                "roughnessFactor": 0.8,
-            },
-        },
+    return gltf.Material(
+        name=f"Person {number}",
+        pbrMetallicRoughness=gltf.PbrMetallicRoughness(
+            baseColorFactor=[*colour, 1.0], metallicFactor=0.0, roughnessFactor=0.8
+        ),
     )
-    triangles = asset.numbers(shape.triangles.reshape(-1), SHORTS, INDICES)
-    mesh = {
-        "name": f"Body {number}",
-        "primitives": [{"attributes": attributes, "indices": triangles, "material": skinned}],
-    }
-    shown = {
-        "name": f"Body {number}",
-        "mesh": asset.add("meshes", mesh),
-        "skin": asset.add("skins", skin),
-    }
-    return asset.add("nodes", shown)
+
+
+def _add(items: list[Any], item: object) -> int:
+    """Put an object at the end of a list; gives its index."""
+    items.append(item)
+    return len(items) - 1
 
 
 def _floats(vector: NDArray[np.float64]) -> list[float]:
