@@ -32,6 +32,9 @@ class Options:
     engine
         What runs the detector: ``auto`` (OpenVINO on a CPU, where it is installed), ``torch``,
         ``openvino``.
+    short_side
+        Of the detector's input, pixels; None for a size that follows the people (our own weights)
+        or 800 (public ones).
     batch_size
         Frames that the detector sees at once.
     start, end
@@ -63,6 +66,7 @@ class Options:
     device: str = "auto"
     precision: str = "auto"
     engine: str = "auto"
+    short_side: int | None = None
     batch_size: int = 8
     start: float | None = None
     end: float | None = None

@@ -40,7 +40,8 @@ def detector(checkpoint: Checkpoint, short_side: int | None = None, **options: A
     checkpoint
         Of any family; its tensors are taken over.
     short_side
-        Of the network's input; None for what the weights were made for.
+        Of the network's input; None for what the weights were made for, and of our own for a size
+        that follows the people.
     options
         ``device``, ``precision``, ``engine``, ``min_score``, ``max_people``.
 
@@ -81,7 +82,8 @@ def _compact(checkpoint: Checkpoint, options: dict[str, Any]) -> PeopleFinder:
     except (RuntimeError, ValueError, TypeError, AttributeError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise PoseError(f"the weights do not fit the compact network: {reason}") from error
-    return Detector(network, calibration, **{"short_side": side, **options})
+    fixed = "short_side" in options
+    return Detector(network, calibration, **{"short_side": side, "adapts": not fixed, **options})
 
 
 def _keypoint_rcnn(checkpoint: Checkpoint, options: dict[str, Any]) -> PeopleFinder:

@@ -3,7 +3,7 @@
 import ctypes
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -66,7 +66,15 @@ class PeopleFinder(ABC):
         People below it are left out.
     max_people
         At most so many in one picture.
+
+    Attributes
+    ----------
+    chunk
+        Frames of a video that :meth:`follow` wants at once, counted from the file's first; None
+        where that makes no difference.
     """
+
+    chunk: int | None = None
 
     def __init__(
         self, network: nn.Module, device: str, precision: str, min_score: float, max_people: int
@@ -97,15 +105,25 @@ class PeopleFinder(ABC):
         UsageError
             If a picture is not RGB uint8.
         """
+        self.check(pictures)
+        return self.run(lambda: self.find(pictures))
+
+    def follow(self, frames: Sequence[NDArray[np.uint8]]) -> list[People]:
+        """People of successive frames of a video, each seen by itself or all together."""
+        return self(frames)
+
+    def check(self, pictures: Sequence[NDArray[np.uint8]]) -> None:
+        """Refuse what is no RGB uint8 picture."""
         for picture in pictures:
             right = picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3
             if not right or not picture.size:
                 raise UsageError("pictures must be RGB uint8 of shape (height, width, 3)")
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32),
-        ):
-            return self.find(pictures)
+
+    def run(self, work: Callable[[], list[People]]) -> list[People]:
+        """Do something with the network as it is meant to be run."""
+        half = self.dtype != torch.float32
+        with torch.inference_mode(), torch.autocast(self.device.type, self.dtype, enabled=half):
+            return work()
 
     @abstractmethod
     def find(self, pictures: Sequence[NDArray[np.uint8]]) -> list[People]:

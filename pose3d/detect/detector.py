@@ -12,6 +12,7 @@ from pose3d.detect import architectures
 from pose3d.detect.base import PeopleFinder, choose_device, choose_precision
 from pose3d.detect.compact import CompactRCNN, Limits
 from pose3d.detect.engine import OpenVINODense, choose_engine
+from pose3d.detect.framing import Framing, around, closer, whole
 from pose3d.errors import PoseError, UsageError
 from pose3d.likeness import oks
 from pose3d.sequence import People
@@ -19,7 +20,9 @@ from pose3d.sequence import People
 __all__ = ["Detector", "calibrated", "choose_device", "choose_precision", "load_detector"]
 
 SAME_PERSON = 0.7  # similarity of keypoints, COCO's OKS, from which two are one
-MAX_LONG_SIDE = 2.0  # of the network's input, in short sides
+SEEN = 0.2  # peak mass from which a keypoint is to be seen
+SECOND_LOOK = 2.0  # pixels of a picture's second look, in those of the first
+CHUNK = 16  # frames of a video that share a region and a scale
 
 
 class Detector(PeopleFinder):
@@ -32,19 +35,23 @@ class Detector(PeopleFinder):
     calibration
         (17, 2) slope and intercept of every keypoint's score; see :func:`calibrated`.
     short_side
-        Of the network's input, pixels; a picture's longer side is at most twice that.
+        Of the network's input at the first look, pixels; a picture's longer side is at most twice
+        that.
+    adapts
+        Whether there is a second look, at a scale that suits the people whom the first one saw.
     device, precision
         Where and how to run.
     engine
         Of the dense part, see :func:`~pose3d.detect.engine.choose_engine`.
     min_score
-        People below it are left out: box score times the keypoints' mean peak mass, which orders
+        People below it are left out: box score times the keypoints' clarity, which orders
         people better than calibrated scores do, since these say how right, not how clear.
     max_people
         At most so many in one picture.
     """
 
     network: CompactRCNN
+    chunk = CHUNK
 
     def __init__(
         self,
@@ -52,6 +59,7 @@ class Detector(PeopleFinder):
         calibration: NDArray[np.float32],
         *,
         short_side: int = 384,
+        adapts: bool = True,
         device: str = "auto",
         precision: str = "auto",
         engine: str = "auto",
@@ -63,7 +71,7 @@ class Detector(PeopleFinder):
         fast = choose_engine(engine, self.device) == "openvino"
         self.dense = OpenVINODense(self.network, precision) if fast else self.network.dense
         self.calibration = torch.from_numpy(np.asarray(calibration, np.float32)).to(self.device)
-        self.short_side = short_side
+        self.short_side, self.adapts = short_side, adapts
         # A person's score is at most that of the box: no keypoints for boxes that cannot count.
         least = max(min_score, Limits.min_box_score)
         self.limits = Limits(people=max_people, min_box_score=least)
@@ -71,40 +79,74 @@ class Detector(PeopleFinder):
     def find(self, pictures: Sequence[NDArray[np.uint8]]) -> list[People]:
         """People of pictures that have been checked."""
         answers = [People.nobody()] * len(pictures)
-        shapes = {picture.shape for picture in pictures}
-        for shape in shapes:
+        for shape in {picture.shape for picture in pictures}:
             rows = [n for n, picture in enumerate(pictures) if picture.shape == shape]
-            # Many at once make a CPU no faster, and their maps take memory.
-            at_once = 1 if self.device.type == "cpu" else len(rows)
-            for start in range(0, len(rows), at_once):
-                some = rows[start : start + at_once]
-                batch = self._batch([pictures[n] for n in some])
-                for n, people in zip(some, batch, strict=True):
-                    answers[n] = people
+            same = [pictures[n] for n in rows]
+            for n, people in zip(rows, self._alike(same), strict=True):
+                answers[n] = people
         return answers
 
-    def _batch(self, pictures: list[NDArray[np.uint8]]) -> list[People]:
-        """People of pictures of one size."""
-        height, width = pictures[0].shape[:2]
-        scale = self.short_side / min(height, width)
-        scale = min(scale, MAX_LONG_SIDE * self.short_side / max(height, width))
-        size = max(round(width * scale), 1), max(round(height * scale), 1)
-        blend = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    def follow(self, frames: Sequence[NDArray[np.uint8]]) -> list[People]:
+        """People of successive frames of a video, best of :attr:`chunk` at once.
+
+        The first and the last frame say where people are and how large; see
+        :mod:`pose3d.detect.framing`. The answer depends on these frames alone.
+        """
+        self.check(frames)
+        if not self.adapts or len({frame.shape for frame in frames}) != 1:
+            return self(frames)
+        first = self._whole(frames[0])
+        ends = [frames[0], frames[-1]] if len(frames) > 1 else list(frames)
+        looks = self.run(lambda: self._look(ends, first))
+        framing = around(looks, first)
+        if framing != first:
+            return self.run(lambda: self._look(list(frames), framing))
+        between = self.run(lambda: self._look(list(frames[1:-1]), first))
+        return [looks[0], *between, *looks[1:]]
+
+    def _alike(self, pictures: list[NDArray[np.uint8]]) -> list[People]:
+        """People of pictures of one size, seen again where the first scale does not suit them."""
+        first = self._whole(pictures[0])
+        looks = self._look(pictures, first)
+        if self.adapts:
+            for n, people in enumerate(looks):
+                framing = closer([people], first, SECOND_LOOK)
+                if framing != first:
+                    [looks[n]] = self._look([pictures[n]], framing)
+        return looks
+
+    def _whole(self, picture: NDArray[np.uint8]) -> Framing:
+        height, width = picture.shape[:2]
+        return whole(width, height, self.short_side)
+
+    def _look(self, pictures: list[NDArray[np.uint8]], framing: Framing) -> list[People]:
+        """People of a region of pictures of one size."""
+        # Many at once make a CPU no faster, and their maps take memory.
+        at_once = 1 if self.device.type == "cpu" else max(len(pictures), 1)
+        parts = range(0, len(pictures), at_once)
+        return [p for at in parts for p in self._batch(pictures[at : at + at_once], framing)]
+
+    def _batch(self, pictures: list[NDArray[np.uint8]], framing: Framing) -> list[People]:
+        x0, y0, x1, y1 = framing.region
+        size = framing.size
+        blend = cv2.INTER_AREA if framing.scale < 1 else cv2.INTER_LINEAR
         padded = np.zeros(
             (len(pictures), -(-size[1] // 32) * 32, -(-size[0] // 32) * 32, 3), np.uint8
         )
         for row, picture in zip(padded, pictures, strict=True):
-            row[: size[1], : size[0]] = cv2.resize(picture, size, interpolation=blend)
+            part = picture[y0:y1, x0:x1]
+            row[: size[1], : size[0]] = cv2.resize(part, size, interpolation=blend)
         # The NHWC array seen as NCHW is channels-last already.
         x = torch.from_numpy(padded).to(self.device).permute(0, 3, 1, 2).float()
         sizes = torch.tensor([size] * len(pictures), device=self.device)
         found = self.network.people(self.dense(x), sizes, self.limits)
         scores = calibrated(found.mass, self.calibration)
-        ranks = found.scores * found.mass.mean(1)
-        back = torch.tensor([width / size[0], height / size[1]], device=self.device)
+        ranks = found.scores * clarity(found.mass)
+        back = torch.tensor([(x1 - x0) / size[0], (y1 - y0) / size[1]], device=self.device)
+        corner = torch.tensor([x0, y0], device=self.device)
         return self._split(
-            found.picture, found.boxes * back.repeat(2), ranks, found.keypoints * back, scores,
-            len(pictures),
+            found.picture, found.boxes * back.repeat(2) + corner.repeat(2), ranks,
+            found.keypoints * back + corner, scores, len(pictures),
         )  # fmt: skip
 
     def _split(
@@ -129,6 +171,12 @@ def distinct(people: People) -> People:
         if not (alike[kept, row] > SAME_PERSON).any():
             kept.append(row)
     return people[kept]
+
+
+def clarity(mass: Tensor) -> Tensor:
+    """How clear a person's keypoints are (P,): the mean peak mass (P, 17) of those to be seen."""
+    seen = mass > SEEN
+    return (mass * seen).sum(1) / seen.sum(1).clamp(min=1)
 
 
 def calibrated(mass: Tensor, calibration: Tensor) -> Tensor:
@@ -173,8 +221,8 @@ def load_detector(
         What a file's content does not show: ``detectron2-d1`` for detectron2's
         Detectron1-Comparisons.
     short_side
-        Of the network's input, pixels; by default what the weights were made for, 800 for public
-        ones.
+        Of the network's input, pixels; by default 800 for public weights, and for our own a size
+        that follows the people (:mod:`pose3d.detect.framing`).
     engine
         What runs the network: ``auto`` (our own weights on a CPU: OpenVINO where it is installed,
         in bfloat16 where the CPU has it and precision is ``auto``; else torch), ``torch`` or

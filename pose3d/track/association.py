@@ -9,6 +9,7 @@ second for people who are hidden; what lasts longer is :mod:`pose3d.track.stitch
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from pose3d.track.stitch import Fragment, people_of
 MAX_GAP = 1.0  # seconds that a track waits for its person
 MIN_SECONDS = 0.5  # on screen; shorter tracks are taken for mistakes
 MIN_SIMILARITY = 0.2
-HESITANT = 0.35  # score of a detection below which it starts no track
+HESITANT = 0.5  # score of a detection below which it starts no track
 HESITANT_SIMILARITY = 0.35
 SAME = 0.85  # similarity of keypoints from which two detections are one person
 SAME_BOX = 0.4  # overlap of their boxes, below which they are not
@@ -30,11 +31,16 @@ LONG_MEMORY = 0.6  # seconds over which it is for somebody hidden
 LOOK_EVERY = 0.1  # seconds between looks at what people wear
 LOOKS = 0.5  # seconds of looks that are added up
 CLEAR = 0.1  # share of a box that others may cover while one looks
+BLOCK = 256  # rows of a track that are packed at once
 
 
 @dataclass(eq=False)
 class Track:
-    """One person so far: a row for every frame in which they were found."""
+    """One person so far: a row for every frame in which they were found.
+
+    All but the last rows are `packed` into arrays: thousands of small ones take three times the
+    memory.
+    """
 
     scene: int
     frames: list[int] = field(default_factory=list)
@@ -45,6 +51,7 @@ class Track:
     velocity: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))  # pixels/second
     looks: list[tuple[float, NDArray[np.float32]]] = field(default_factory=list)
     looked: float = -np.inf
+    packed: list[tuple[NDArray[Any], ...]] = field(default_factory=list)
 
     def add(self, index: int, time: float, people: People, row: int) -> None:
         """Take a person of a frame as this track's."""
@@ -60,6 +67,20 @@ class Track:
         self.boxes.append(people.boxes[row])
         self.keypoints.append(people.keypoints[row])
         self.scores.append(people.keypoint_scores[row])
+        if len(self.times) >= 2 * BLOCK:
+            # The pace is still to be taken from what stays.
+            self._pack(int(np.searchsorted(self.times, time - LONG_MEMORY)))
+
+    @property
+    def _rows(self) -> tuple[list[Any], ...]:
+        return self.frames, self.times, self.boxes, self.keypoints, self.scores
+
+    def _pack(self, count: int) -> None:
+        """Put the first rows of the lists into arrays."""
+        if count:
+            self.packed.append(tuple(np.array(rows[:count]) for rows in self._rows))
+        for rows in self._rows:
+            del rows[:count]
 
     def moved(self, time: float) -> NDArray[np.float64]:
         """How far (2,) the person should have come since last seen; at most their height."""
@@ -91,15 +112,12 @@ class Track:
             self.looks[-1] = (self.looks[-1][0], self.looks[-1][1] + histogram)
 
     def fragment(self) -> Fragment:
-        """The track as arrays."""
+        """The track, which ends, as arrays."""
+        self._pack(len(self.times))
         looks = [histogram for _, histogram in self.looks]
         return Fragment(
             self.scene,
-            np.array(self.frames, np.int64),
-            np.array(self.times),
-            np.stack(self.boxes),
-            np.stack(self.keypoints),
-            np.stack(self.scores),
+            *(np.concatenate(parts) for parts in zip(*self.packed, strict=True)),
             np.array([time for time, _ in self.looks]),
             np.stack(looks) if looks else np.zeros((0, BINS_OF_BOTH), np.float32),
         )
@@ -179,11 +197,17 @@ class Tracker:
         """Everyone who was there long enough; 1 is who is on screen longest and largest.
 
         Rows run from a person's first to last frame; those where they were not found hold NaN and
-        score 0.
+        score 0. The tracker forgets everyone.
         """
-        fragments = self._done + [track.fragment() for track in self._live]
         frames, times = np.array(self._frames, np.int64), np.array(self._times)
-        return people_of(fragments, frames, times, self.min_seconds)
+        return people_of(self._fragments(), frames, times, self.min_seconds)
+
+    def _fragments(self) -> list[Fragment]:
+        """All tracks as arrays; they are let go one by one, so that memory holds nobody twice."""
+        fragments, self._done = self._done, []
+        while self._live:
+            fragments.append(self._live.pop(0).fragment())
+        return fragments
 
     def _look(self, index: int, time: float, image: NDArray[np.uint8]) -> None:
         """Look at what those wear who are in plain sight."""

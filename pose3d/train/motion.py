@@ -1,7 +1,8 @@
 """Motion capture on the device, and endless variety made of it.
 
 Archives hold people of few builds doing few things. Every sequence drawn is a new one: another
-build, another speed, the legs of one clip under the upper body of another, limbs turned, mirrored, tilted.
+build, another speed, the legs of one clip under the upper body of another, limbs turned, mirrored,
+tilted.
 """
 
 import math
