@@ -63,6 +63,32 @@ def test_all_formats_at_once(walk: Path) -> None:
     ]
 
 
+def test_what_people_look_at_is_what_render_draws(clip: Path) -> None:
+    walk = clip.with_name("walk.pose3d.npz")
+    recording = performance(30, fps=30)
+    source = recording.meta["source"] | {"size": [160, 120]}
+    recording.with_people(recording.people, source=source).save(walk)
+    video = clip.rename(clip.with_name("elsewhere.mp4"))
+    assert run("render", walk, "--save", "html").exit_code == 0
+    assert run("render", walk, "--save", "png", "--video", video).exit_code == 0
+    page, large, sheet = (clip.with_name(name) for name in ("page.html", "large.html", "OF.PNG"))
+    for target, options in ((page, ()), (large, ("--video", video)), (sheet, ("--video", video))):
+        result = run("export", walk, target, *options)
+        assert result.exit_code == 0, result.output
+        assert result.output == f"{walk}: {target}\n"
+    assert page.read_bytes() == walk.with_suffix(".html").read_bytes()
+    assert sheet.read_bytes() == walk.with_suffix(".png").read_bytes()
+    assert large.stat().st_size > page.stat().st_size + 1000  # it holds a copy of the video
+
+
+def test_a_page_needs_no_video_but_a_film_does(walk: Path) -> None:
+    result = run("export", walk, "--save", "html,bvh,mp4", "-o", walk.parent / "files")
+    assert result.exit_code == 1
+    assert "say where with --video" in result.output
+    written = sorted(path.name for path in (walk.parent / "files").iterdir())
+    assert written == ["walk.pose3d.2.bvh", "walk.pose3d.bvh", "walk.pose3d.html"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -70,6 +96,7 @@ def test_all_formats_at_once(walk: Path) -> None:
         (["{walk}", "out"], "say what to write"),
         (["{walk}", "{walk}", "out.bvh"], "--save"),
         (["{walk}", "out.docx"], ".bvh"),
+        (["{walk}", "out.docx"], ".html"),
         (["{walk}", "out.bvh", "-o", "there"], "-o goes with --save"),
         (["{walk}", "--save", "docx"], "'docx' is none of"),
         (["{walk}", "out.bvh", "--unit", "foot"], "foot"),

@@ -1,14 +1,18 @@
 """From recordings to the files of other programs: ``export``."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from pose3d.commands.console import Bars, Console
+from pose3d.commands.motion import SUFFIXES
 from pose3d.commands.options import COMMON, Names, options
 from pose3d.errors import UsageError
-from pose3d.export import FORMATS, format_of
+from pose3d.export import format_of
+from pose3d.look import SUFFIXES as SHOWN
+from pose3d.look import Look
 
 if TYPE_CHECKING:  # numpy takes longer than all of `pose3d --help`
     from pose3d.batch import Job
@@ -18,7 +22,7 @@ if TYPE_CHECKING:  # numpy takes longer than all of `pose3d --help`
 @click.argument("inputs", nargs=-1, required=True, metavar="RECORDING... [FILE]")
 @options("output")
 @click.option(
-    "--save", type=Names(*FORMATS), default="", metavar=",".join(FORMATS),
+    "--save", type=Names(*SUFFIXES), default="", metavar=",".join(SUFFIXES),
     help="Which files to write, where no FILE is given.",
 )  # fmt: skip
 @click.option(
@@ -29,7 +33,7 @@ if TYPE_CHECKING:  # numpy takes longer than all of `pose3d --help`
     "--layout", type=click.Choice(["long", "wide"]), default="long", show_default=True,
     help="Of CSV: a row for every joint, or for every frame.",
 )  # fmt: skip
-@options("overwrite", *COMMON)
+@options("video", "overwrite", *COMMON)
 @click.pass_obj
 def export(
     console: Console,
@@ -38,18 +42,21 @@ def export(
     save: tuple[str, ...],
     unit: str,
     layout: str,
+    video: Path | None,
     overwrite: bool,
 ) -> None:
-    """Write recordings in the formats of other programs.
+    """Write recordings in the formats of other programs, or for people to look at.
 
     `pose3d export walk.pose3d.npz walk.bvh` writes one file in the format that its suffix says;
     `pose3d export *.pose3d.npz --save bvh,csv` several of many recordings, beside them or in -o.
     Where a format holds one person, the others' files are beside the first one's: walk.2.bvh.
+    What `pose3d render` draws (walk.html, walk.mp4) looks as it does there without any option.
     """
+    from pose3d import batch
     from pose3d.export import write
     from pose3d.sequence import Recording
 
-    def work(job: "Job", _bars: Bars) -> None:
+    def work(job: "Job", bars: Bars) -> None:
         due = job.outputs if overwrite else job.missing
         for path in (path for form, path in job.outputs.items() if form not in due):
             console.say(f"{job.source}: {path} is there already (--overwrite replaces it)")
@@ -57,8 +64,13 @@ def export(
             return
         recording = Recording.load(job.source)
         for form, path in due.items():
-            for written in write(recording, path, form=form, unit=unit, layout=layout):
-                console.say(f"{job.source}: {written}")
+            if form in SHOWN:
+                alone = replace(job, outputs={form: path})
+                written = batch.render(alone, video, Look(), overwrite, bars).written
+            else:
+                written = write(recording, path, form=form, unit=unit, layout=layout)
+            for file in written:
+                console.say(f"{job.source}: {file}")
 
     console.each(_jobs(inputs, save, output), work)
 
@@ -67,7 +79,7 @@ def _jobs(inputs: tuple[str, ...], save: tuple[str, ...], output: Path | None) -
     from pose3d.batch import RECORDINGS, Job, expand, plan
 
     if save:
-        suffixes = {name: FORMATS[name].ours for name in save}
+        suffixes = {name: SUFFIXES[name] for name in save}
         return plan(expand(inputs, RECORDINGS, ours=True), output, suffixes)
     if len(inputs) < 2 or Path(inputs[-1]).suffix == "":
         raise UsageError(
@@ -78,4 +90,4 @@ def _jobs(inputs: tuple[str, ...], save: tuple[str, ...], output: Path | None) -
     if output:
         raise UsageError("-o goes with --save; give FILE with its folder instead")
     source, target = Path(inputs[0]), Path(inputs[1])
-    return [Job(source, {format_of(target): target})]
+    return [Job(source, {format_of(target, SHOWN): target})]

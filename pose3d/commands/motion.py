@@ -167,13 +167,7 @@ def lift(
 
 @click.command()
 @click.argument("recordings", nargs=-1, required=True, metavar="RECORDING...")
-@options("output")
-@click.option(
-    "--video",
-    type=click.Path(path_type=Path, exists=True),
-    metavar="FILE|FOLDER",
-    help="The video, or where it lies; beside the recording by default.",
-)
+@options("output", "video")
 @save_option("mp4", SHOWN)
 @click.option(
     "--view",

@@ -199,6 +199,10 @@ OPTIONS: dict[str, Callable[[F], F]] = {
     "lifter": click.option(
         "--lifter", metavar="NAME|URL|FILE", help="Weights that turn keypoints into 3D.",
     ),
+    "video": click.option(
+        "--video", type=click.Path(path_type=Path, exists=True), metavar="FILE|FOLDER",
+        help="The video, or where it lies; beside the recording by default.",
+    ),
     "dialect": click.option(
         "--dialect", metavar="NAME",
         help="How to run weights from a file that does not say it: detectron2-d1, "

@@ -10,10 +10,7 @@ from pose3d.commands.options import COMMON, options
 
 @click.command()
 @click.argument("recording", type=click.Path(path_type=Path), metavar="RECORDING")
-@click.option(
-    "--video", type=click.Path(path_type=Path, exists=True), metavar="FILE|FOLDER",
-    help="The video, or where it lies; beside the recording by default.",
-)  # fmt: skip
+@options("video")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=0, metavar="N", help="A free one by default."
 )

@@ -1,5 +1,6 @@
 """Files for other programs: one small writer per format, chosen by name or suffix."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -53,8 +54,15 @@ FORMATS = {
 }
 
 
-def format_of(path: Path | str) -> str:
+def format_of(path: Path | str, others: Iterable[str] = ()) -> str:
     """Name of the format that a path's suffix says; the longest that fits.
+
+    Parameters
+    ----------
+    path
+        Of a file to write.
+    others
+        Formats besides :data:`FORMATS`, each the suffix without its dot.
 
     Raises
     ------
@@ -62,11 +70,12 @@ def format_of(path: Path | str) -> str:
         If there is none.
     """
     name = Path(path).name.lower()
-    fitting = [key for key, form in FORMATS.items() if name.endswith(form.suffix)]
+    suffixes = {key: form.suffix for key, form in FORMATS.items()} | {o: f".{o}" for o in others}
+    fitting = [key for key, suffix in suffixes.items() if name.endswith(suffix)]
     if not fitting:
-        known = ", ".join(form.suffix for form in FORMATS.values())
+        known = ", ".join(suffixes.values())
         raise UsageError(f"{path}: no format has this suffix: there are {known}")
-    return max(fitting, key=lambda key: len(FORMATS[key].suffix))
+    return max(fitting, key=lambda key: len(suffixes[key]))
 
 
 def write(

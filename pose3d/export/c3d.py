@@ -64,7 +64,10 @@ def write(recording: Recording, path: Path, _settings: Settings) -> tuple[Path, 
     file["data"]["meta_points"]["residuals"] = np.where(np.isnan(points[:1]), -1.0, 0.0)
     del file["data"]["rotations"]  # else it describes those too, of which there are none
     # ezc3d takes no name that does not end in its suffix, in small letters.
-    with replacing(path) as part, TemporaryDirectory(prefix=".", dir=path.parent) as folder:
+    with (
+        replacing(path) as part,
+        TemporaryDirectory(prefix=f"{part.name}.", dir=part.parent) as folder,
+    ):
         made = Path(folder) / "points.c3d"
         file.write(str(made))
         _check_whole(made, points[0].size)
