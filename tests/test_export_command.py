@@ -1,13 +1,18 @@
 """``pose3d export``, and ``--save`` of other commands."""
 
+import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from conftest import write_clip
 from performers import performance
 
 from pose3d.cli import main
+from pose3d.commands.motion import SUFFIXES
 from pose3d.export import FORMATS
 
 
@@ -63,15 +68,11 @@ def test_all_formats_at_once(walk: Path) -> None:
     ]
 
 
-def test_what_people_look_at_is_what_render_draws(clip: Path) -> None:
-    walk = clip.with_name("walk.pose3d.npz")
-    recording = performance(30, fps=30)
-    source = recording.meta["source"] | {"size": [160, 120]}
-    recording.with_people(recording.people, source=source).save(walk)
-    video = clip.rename(clip.with_name("elsewhere.mp4"))
+def test_what_people_look_at_is_what_render_draws(film: Path, tmp_path: Path) -> None:
+    walk, video = Path(shutil.copy(film, tmp_path)), film.with_name("walk.mp4")
     assert run("render", walk, "--save", "html").exit_code == 0
     assert run("render", walk, "--save", "png", "--video", video).exit_code == 0
-    page, large, sheet = (clip.with_name(name) for name in ("page.html", "large.html", "OF.PNG"))
+    page, large, sheet = (tmp_path / name for name in ("page.html", "large.html", "OF.PNG"))
     for target, options in ((page, ()), (large, ("--video", video)), (sheet, ("--video", video))):
         result = run("export", walk, target, *options)
         assert result.exit_code == 0, result.output
@@ -87,6 +88,51 @@ def test_a_page_needs_no_video_but_a_film_does(walk: Path) -> None:
     assert "say where with --video" in result.output
     written = sorted(path.name for path in (walk.parent / "files").iterdir())
     assert written == ["walk.pose3d.2.bvh", "walk.pose3d.bvh", "walk.pose3d.html"]
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording that is as long and as large as the video beside it."""
+    recording = performance(30, fps=30)
+    source = recording.meta["source"] | {"size": [160, 120]}
+    clip = write_clip(tmp_path_factory.mktemp("film") / "walk.mp4")
+    path = clip.with_name("walk.pose3d.npz")
+    recording.with_people(recording.people, source=source).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A disk of 4 kB, less than any of the files takes."""
+    place = tmp_path_factory.mktemp("disk")
+    command = ["mount", "-t", "tmpfs", "-o", "size=4k", "none", str(place)]
+    try:
+        subprocess.run(command, capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no small disk can be mounted here: {error}")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.mark.parametrize("name", SUFFIXES)
+def test_a_full_disk(name: str, film: Path, disk: Path) -> None:
+    result = run("export", film, "--save", name, "-o", disk)
+    assert result.exit_code == 1, result.output
+    assert "cannot be written" in result.output
+    assert len(result.output.splitlines()) == 1
+    assert list(disk.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", SUFFIXES)
+def test_a_disk_that_cannot_be_written_to(name: str, film: Path, disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    try:
+        result = run("export", film, "--save", name, "-o", disk)
+    finally:
+        subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+    assert result.exit_code == 1, result.output
+    assert "cannot be written" in result.output
+    assert list(disk.iterdir()) == []
 
 
 @pytest.mark.parametrize(
