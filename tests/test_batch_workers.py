@@ -28,10 +28,12 @@ PLACES = (Seat("cpu.1", "cpu", 1), Seat("cpu.2", "cpu", 1))
 class Ear(Listener):
     def __init__(self) -> None:
         self.places: dict[str, str] = {}
+        self.begun: list[str] = []
         self.order: list[str] = []
 
     def started(self, job: batch.Job, place: str = "") -> Progress:
         self.places[job.source.stem] = place
+        self.begun.append(job.source.stem)
         return super().started(job, place)
 
     def ended(self, job: batch.Job, outcome: batch.Outcome) -> None:

@@ -3,11 +3,13 @@
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pose3d import export, pipeline
 from pose3d.batch.inputs import VIDEOS, Job, expand, plan
+from pose3d.batch.on_ray import on_ray
 from pose3d.batch.report import Report, default_path
 from pose3d.batch.run import Engine, Listener, Results, preview, run, shard_of
 from pose3d.batch.stages import Outcome, Work, infer
@@ -34,6 +36,9 @@ class Manner:
         Where to report; by default ``report.jsonl`` with the results if there are several inputs.
     retry_failed
         Try again what failed before.
+    ray
+        Address of a Ray cluster to work on instead of this machine's processes: ``auto``,
+        ``local``, ``HOST:PORT``.
     """
 
     device: str = "auto"
@@ -41,6 +46,7 @@ class Manner:
     shard: tuple[int, int] | None = None
     report: Path | None = None
     retry_failed: bool = False
+    ray: str | None = None
 
     def report_of(self, jobs: Sequence[Job], output: Path | None) -> Path | None:
         """Where the report of a batch is; None for a single input, whom nobody reports on."""
@@ -61,6 +67,7 @@ def infer_many(
     workers: int | None = None,
     shard: tuple[int, int] | None = None,
     report: Paths | None = None,
+    ray: str | None = None,
     listener: Listener | None = None,
     **options: Any,
 ) -> Results:
@@ -81,7 +88,7 @@ def infer_many(
         Do again what is done, and what was done with other options.
     retry_failed
         Do again what failed before.
-    device, workers, shard, report
+    device, workers, shard, report, ray
         As in :class:`Manner`. Several workers are processes: a script that asks for them must do
         so below ``if __name__ == "__main__":``.
     listener
@@ -118,7 +125,8 @@ def infer_many(
     models = {k: v for k, v in options.items() if k in ("detector", "lifter") and callable(v)}
     work = Work(infer, pipeline.options_of(**options), overwrite, models)
     jobs = plan(expand(texts, VIDEOS, pattern=pattern), where, chosen)
-    manner = Manner(device, workers, shard, None if report is None else Path(report), retry_failed)
+    line = None if report is None else Path(report)
+    manner = Manner(device, workers, shard, line, retry_failed, ray)
     return perform(jobs, work, where, manner, listener or Listener())
 
 
@@ -128,7 +136,6 @@ def perform(
     output: Path | None,
     manner: Manner,
     listener: Listener,
-    engine: Engine | None = None,
 ) -> Results:
     """Do a planned batch, or a part of it.
 
@@ -142,14 +149,17 @@ def perform(
         How.
     listener
         Hears how it goes.
-    engine
-        Other than the processes of this machine.
     """
     path = manner.report_of(jobs, output)
     mine = shard_of(jobs, manner.shard)
     report = Report(path)
-    logs = path and path.with_suffix("")
-    engine = engine or engine_for(manner.device, manner.workers, logs, len(mine))
+    engine: Engine
+    if manner.ray is not None:
+        work = work.on(manner.device)
+        engine = partial(on_ray, address=manner.ray, workers=manner.workers)
+    else:
+        logs = path and path.with_suffix("")
+        engine = engine_for(manner.device, manner.workers, logs, len(mine))
     return run(mine, work, listener, report, manner.retry_failed, engine)
 
 

@@ -109,6 +109,7 @@ def _work_through(
     shard: tuple[int, int] | None,
     report: Path | None,
     retry_failed: bool,
+    ray: str | None,
     **chosen: Any,
 ) -> None:
     """Do a batch, or with `dry_run` say what it would do."""
@@ -116,7 +117,7 @@ def _work_through(
     from pose3d.commands import batch_view
 
     work = batch.Work(stage, batch.Options(**chosen), overwrite)
-    manner = batch.Manner(device, workers, shard, report, retry_failed)
+    manner = batch.Manner(device, workers, shard, report, retry_failed, ray)
     if dry_run:
         batch_view.show_forecast(console, batch.forecast(jobs, work, output, manner))
         return

@@ -305,6 +305,10 @@ OPTIONS: dict[str, Callable[[F], F]] = {
         "--report", metavar="FILE.jsonl", type=click.Path(path_type=Path, dir_okay=False),
         help="Where to say what became of every file; report.jsonl with the results for several.",
     ),
+    "ray": click.option(
+        "--ray", metavar="auto|local|HOST:PORT",
+        help="Work on a Ray cluster, on every GPU or CPU of it or --workers of them.",
+    ),
     "json": click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table."),
     "config": click.option(
         "--config", metavar="FILE.toml", type=click.Path(path_type=Path, dir_okay=False),
@@ -345,7 +349,7 @@ DETECTION = (
     "end",
 )
 LIFTING = ("lifter", "fov", "focal_length", "camera", "camera_up", "height", "skip")
-BATCH = ("pattern", "retry_failed", "dry_run", "workers", "shard", "report")
+BATCH = ("pattern", "retry_failed", "dry_run", "workers", "shard", "report", "ray")
 COMMON = ("config", "quiet", "verbose", "log_file")
 
 

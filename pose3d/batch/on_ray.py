@@ -1,0 +1,135 @@
+"""A batch on a Ray cluster: an actor for every place, wherever the cluster has room.
+
+Actors hold the models and do one video after another. When one is lost, with its node perhaps, its
+video goes to another, and a new one is asked for, which begins once there is room for it. Inputs
+and outputs lie under the same paths on all nodes.
+"""
+
+import logging
+from collections import Counter, deque
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pose3d.batch.inputs import Job
+from pose3d.batch.run import Listener, attempt, longest_first
+from pose3d.batch.stages import FAILED, Outcome, Work
+from pose3d.batch.workers import TRIES
+from pose3d.errors import PoseError, UsageError
+from pose3d.progress import Progress
+
+_log = logging.getLogger(__name__)
+
+
+class _Actor:
+    """What runs on the cluster."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+
+    def where(self) -> str:
+        """The node's address: there is an answer once the actor is there."""
+        import ray
+
+        return str(ray.util.get_node_ip_address())
+
+    def do(self, job: Job) -> Outcome:
+        """Do a job."""
+        return attempt(job, self._work, Progress())
+
+
+def on_ray(
+    jobs: Sequence[Job], work: Work, listener: Listener, address: str, workers: int | None
+) -> Generator[tuple[Job, Outcome]]:
+    """Do jobs on a cluster, the longest videos first; gives them as they end.
+
+    Parameters
+    ----------
+    jobs, work, listener
+        As for :func:`pose3d.batch.run.run`.
+    address
+        Of the cluster: ``auto``, ``local`` to start one here, ``HOST:PORT``.
+    workers
+        Actors; by default one for every GPU of the cluster, or without any for every CPU.
+
+    Raises
+    ------
+    PoseError
+        If Ray is not installed, or there is no cluster.
+    UsageError
+        If an actor finds the options wrong.
+    """
+    if work.models:
+        raise UsageError("models that are loaded already stay in one process: name weights instead")
+    if not jobs:
+        return
+    ray = _connected(address)
+    try:
+        yield from _deal(ray, jobs, work, listener, workers)
+    finally:
+        ray.shutdown()
+
+
+def _connected(address: str) -> Any:
+    try:
+        import ray
+    except ImportError:
+        raise PoseError("Ray is not installed: pip install 'pose3d[ray]'") from None
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise PoseError(f"no Ray cluster answers at {address}: {error}") from error
+    return ray
+
+
+def _deal(
+    ray: Any, jobs: Sequence[Job], work: Work, listener: Listener, workers: int | None
+) -> Generator[tuple[Job, Outcome]]:
+    room = ray.cluster_resources()
+    gpus = int(room.get("GPU", 0)) if work.options.device != "cpu" else 0
+    needs = {"num_gpus": 1} if gpus else {"num_cpus": 1}
+    count = min(workers or gpus or int(room.get("CPU", 1)), len(jobs))
+    kind = ray.remote(**needs)(_Actor)
+    waiting, tries = deque(longest_first(jobs)), Counter[Path]()
+    # What is awaited: an actor that is coming, without a job, or one at work, with it.
+    awaited: dict[Any, tuple[Any, Job | None]] = {}
+
+    def ask() -> None:
+        actor = kind.remote(work)
+        awaited[actor.where.remote()] = actor, None
+
+    for _ in range(count):
+        ask()
+    while waiting or any(job for _, job in awaited.values()):
+        (ready,), _ = ray.wait(list(awaited), num_returns=1)
+        actor, job = awaited.pop(ready)
+        try:
+            answer = ray.get(ready)
+        except UsageError:
+            raise
+        except ray.exceptions.RayError as error:
+            ask()
+            if job is None:
+                continue
+            tries[job.source] += 1
+            _log.warning("the actor at work on %s was lost; another takes its place", job.source)
+            if tries[job.source] < TRIES:
+                waiting.appendleft(job)
+            else:
+                reason = f"{job.source}: its actor was lost, {TRIES} times ({type(error).__name__})"
+                yield job, Outcome(FAILED, reason)
+            continue
+        if job is not None:
+            yield job, answer
+        if waiting:
+            job = waiting.popleft()
+            listener.started(job, answer if isinstance(answer, str) else "ray")
+            awaited[actor.do.remote(_absolute(job))] = actor, job
+
+
+def _absolute(job: Job) -> Job:
+    """The same for a process in another folder."""
+    outputs = {name: path.absolute() for name, path in job.outputs.items()}
+    journal = job.journal and job.journal.absolute()
+    return replace(job, source=job.source.absolute(), outputs=outputs, journal=journal)

@@ -1,0 +1,58 @@
+"""A batch on a Ray cluster of two nodes, of which one dies."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from test_batch_workers import Ear, jobs_of
+
+from pose3d import batch
+from pose3d.batch.on_ray import on_ray
+from pose3d.errors import PoseError, UsageError
+from pose3d.options import Options
+
+ray = pytest.importorskip("ray", reason="pip install 'pose3d[ray]'")
+import copying_stage  # noqa: E402
+
+
+def test_a_node_dies_and_every_video_is_done(tmp_path: Path) -> None:
+    from ray.cluster_utils import Cluster
+
+    ray.cloudpickle.register_pickle_by_value(copying_stage)  # nodes have pose3d, not its tests
+    head = {"num_cpus": 1, "include_dashboard": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    node = cluster.add_node(num_cpus=1)
+    jobs = jobs_of(tmp_path, "while_1", "while_2", "while_3", "while_4", "while_5", "broken")
+    ear = Ear()
+
+    def kill() -> None:
+        until = time.monotonic() + 60
+        while len(ear.places) < 3 and time.monotonic() < until:
+            time.sleep(0.05)
+        cluster.remove_node(node, allow_graceful=False)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        work = batch.Work(copying_stage.copy, Options(device="cpu"))
+        results = list(on_ray(jobs, work, ear, cluster.address, None))
+    finally:
+        killer.join()
+        cluster.shutdown()
+    status = {job.source.stem: outcome.status for job, outcome in results}
+    assert status.pop("broken") == "failed"
+    assert len(status) == 5
+    assert set(status.values()) == {"done"}
+    assert len(ear.begun) > len(jobs), "what the lost node did was begun again"
+    assert len(list(tmp_path.glob("while_*.copy"))) == 5
+
+
+def test_a_cluster_that_is_not_there(tmp_path: Path) -> None:
+    work = batch.Work(copying_stage.copy, Options())
+    assert list(on_ray([], work, Ear(), "auto", None)) == []
+    with pytest.raises(PoseError, match="no Ray cluster"):
+        list(on_ray(jobs_of(tmp_path, "a"), work, Ear(), "auto", None))
+    loaded = batch.Work(copying_stage.copy, Options(), models={"detector": len})
+    with pytest.raises(UsageError, match="stay in one process"):
+        list(on_ray(jobs_of(tmp_path, "a"), loaded, Ear(), "auto", None))
