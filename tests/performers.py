@@ -1,6 +1,7 @@
 """Recordings whose motion is known in the world, for files of other programs."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from imitate import person, walker
@@ -83,6 +84,28 @@ def wavering(recording: Recording) -> Recording:
         assert each.pose is not None
         people.append(replace(each, pose=replace(each.pose, world=world.astype(np.float32))))
     return recording.with_people(tuple(people))
+
+
+def lost(person: Person) -> Person:
+    """The same one, not found in any frame."""
+
+    def nothing(array: NDArray[Any]) -> NDArray[Any]:
+        return np.full_like(array, np.nan)
+
+    keypoints, pose = person.keypoints, person.pose
+    assert pose is not None
+    assert pose.world is not None
+    assert pose.root is not None
+    return Person(
+        person.id,
+        replace(
+            keypoints,
+            box=nothing(keypoints.box),
+            keypoints=nothing(keypoints.keypoints),
+            score=np.zeros_like(keypoints.score),
+        ),
+        Pose3D(nothing(pose.joints), nothing(pose.root), nothing(pose.world), pose.contact),
+    )
 
 
 def world_of(recording: Recording, n: int) -> NDArray[np.float64]:

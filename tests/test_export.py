@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from performers import performance
+from performers import lost, performance
 
 from pose3d import export
 from pose3d.errors import PoseError, UsageError
@@ -98,7 +98,8 @@ def test_fifty_people_with_names_beyond_ascii(name: str, tmp_path: Path) -> None
     one = performance(3)
     crowd = tuple(replace(one.people[0], id=n) for n in range(1, 51))
     path = tmp_path / f"Grüße 走る{export.FORMATS[name].suffix}"
-    written = export.write(one.with_people(crowd), path)
+    source = one.meta["source"] | {"name": "Grüße 走る.mp4"}
+    written = export.write(one.with_people(crowd, source=source), path)
     assert path in written
     assert all(each.exists() for each in written)
     assert len(written) == {"csv": 2}.get(name, 50 if export.FORMATS[name].each else 1)
@@ -115,6 +116,21 @@ def test_a_single_frame(name: str, tmp_path: Path) -> None:
     pose = Pose3D(person.pose.joints[:1], world=person.pose.world[:1])
     export.write(one.with_people((Person(1, keypoints, pose),)), path)
     assert path.exists()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("name", export.FORMATS)
+def test_somebody_who_is_never_seen(name: str, tmp_path: Path) -> None:
+    path = tmp_path / f"walk{export.FORMATS[name].suffix}"
+    recording = performance(12)
+    seen, other = recording.people
+    export.write(recording.with_people((seen, lost(other))), path)
+    if name == "bvh":  # a skeleton must be somewhere
+        with pytest.raises(PoseError, match="nobody has a pose"):
+            export.write(recording.with_people((lost(other),)), tmp_path / "lost.bvh")
+        assert [each.name for each in tmp_path.iterdir()] == ["walk.bvh"]
+    else:
+        assert path in export.write(recording.with_people((lost(other),)), path)
 
 
 def test_a_picture(tmp_path: Path) -> None:
@@ -163,7 +179,7 @@ def test_a_full_disk_leaves_nothing_half_written(name: str, tmp_path: Path) -> N
     most = 200 if name == "openpose" else 10_000  # bytes of a file
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, usual[1]))
-        with pytest.raises(PoseError, match="cannot be written: (File too large|only 10000 of)"):
+        with pytest.raises(PoseError, match=r"cannot be written: (File too large|only 10000 of)"):
             export.write(recording, path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, usual)

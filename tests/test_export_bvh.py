@@ -52,6 +52,14 @@ def test_bvh_comes_back(tmp_path: Path) -> None:
         np.testing.assert_allclose(by_bvhio(file), joints, atol=MILLIMETRE, rtol=0)
 
 
+def test_a_single_frame(tmp_path: Path) -> None:
+    recording = performance(1)
+    recording = recording.with_people(recording.people[:1])
+    (file,) = export.write(recording, tmp_path / "moment.bvh")
+    joints, _ = by_pybvh(file)
+    np.testing.assert_allclose(joints, world_of(recording, 0), atol=MILLIMETRE, rtol=0)
+
+
 def test_whoever_is_missing_keeps_the_last_pose(tmp_path: Path) -> None:
     recording = performance(30)
     _, file = export.write(recording, tmp_path / "walk.bvh")

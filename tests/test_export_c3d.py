@@ -72,6 +72,17 @@ def test_c3d_comes_back(tmp_path: Path) -> None:
         np.testing.assert_array_equal(file.residuals[:, own], np.where(missing, -1, 0))
 
 
+def test_a_single_frame(tmp_path: Path) -> None:
+    recording = performance(1)
+    recording = recording.with_people(recording.people[:1])
+    export.write(recording, tmp_path / "moment.c3d")
+    file = Markers.read(tmp_path / "moment.c3d")
+    assert (file.reader.first_frame, file.reader.last_frame) == (1, 1)
+    np.testing.assert_allclose(
+        file.points, world_of(recording, 0) * 1000, atol=TENTH_OF_A_MILLIMETRE, rtol=0
+    )
+
+
 def test_the_first_frame_tells_the_time(tmp_path: Path) -> None:
     recording = performance()
     late = recording.with_people(recording.people[1:])

@@ -6,6 +6,7 @@ pygltflib, which writes it, has no part in that.
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from struct import unpack_from
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from performers import performance, wavering, world_of
+from performers import lost, performance, wavering, world_of
 
 from pose3d import export
 from pose3d.export.capsules import body
@@ -130,6 +131,15 @@ def test_glb_comes_back(bones: str, tmp_path: Path) -> None:
                 )
 
 
+def test_a_single_frame(tmp_path: Path) -> None:
+    recording = performance(1)
+    recording = recording.with_people(recording.people[:1])
+    export.write(recording, tmp_path / "moment.glb")
+    joints = Scene(tmp_path / "moment.glb").joints(1, 0.0)
+    expected = world_of(recording, 0)[0]
+    np.testing.assert_allclose(joints, expected, atol=TENTH_OF_A_MILLIMETRE, rtol=0)
+
+
 def test_whoever_is_away_is_not_to_be_seen(tmp_path: Path) -> None:
     recording = performance(24)
     export.write(recording, tmp_path / "walk.glb")
@@ -199,10 +209,18 @@ def test_khronos_validator_finds_nothing(tmp_path: Path) -> None:
     if got.returncode:
         pytest.skip(f"npm cannot install gltf-validator: {got.stderr.strip()[-100:]}")
     recording = performance(30)
-    files = [tmp_path / f"{name}.glb" for name in ("walk", "wavering", "nobody")]
-    export.write(recording, files[0])
-    export.write(wavering(recording), files[1])
-    export.write(recording.with_people(()), files[2])
+    seen, other = recording.people
+    cases = {
+        "walk": recording,
+        "wavering": wavering(recording),
+        "nobody": recording.with_people(()),
+        "lost": recording.with_people((seen, lost(other))),
+        "moment": performance(1).with_people(performance(1).people[:1]),
+        "crowd": recording.with_people(tuple(replace(seen, id=n) for n in range(1, 51))),
+    }
+    files = [tmp_path / f"{name}.glb" for name in cases]
+    for file, case in zip(files, cases.values(), strict=True):
+        export.write(case, file)
     script = (
         "const v = require('gltf-validator'), fs = require('fs');"
         "Promise.all(process.argv.slice(1).map(f => v.validateBytes(fs.readFileSync(f))))"

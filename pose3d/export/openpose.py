@@ -66,6 +66,8 @@ def _person(number: int, points: str) -> str:
 
 def _points(keypoints: Keypoints2D, rows: NDArray[np.int64]) -> bytes:
     """A line for every row: x, y and score of all points."""
+    if not len(rows):
+        return b""
     points = np.zeros((len(rows), len(BODY_25), 3))
     for n, names in enumerate(BODY_25):
         if not names:
@@ -78,4 +80,4 @@ def _points(keypoints: Keypoints2D, rows: NDArray[np.int64]) -> bytes:
     xy = before(",", as_text(points[..., :2].reshape(-1, 2), PIXELS))
     certain = before(",", as_text(points[..., 2].reshape(-1, 1), SCORE))
     joined = np.concatenate([xy, certain], 1).reshape(len(rows), -1)
-    return lines(joined[:, 1:]) if len(rows) else b""
+    return lines(joined[:, 1:])
