@@ -139,8 +139,8 @@ def kills(video: Path, count: int, options: list[str]) -> None:
         frames = frames_of(video, 120)
         for folder in (undisturbed, killed):
             (folder / "in").mkdir(parents=True)
-            for n in range(4):
-                write(folder / "in" / f"clip{n}.mp4", frames[10 * n : 10 * n + 40])
+            for n in range(3):
+                write(folder / "in" / f"clip{n}.mp4", frames[10 * n : 10 * n + 24])
         since = time.perf_counter()
         subprocess.run(infer(undisturbed, *options), check=True, capture_output=True, cwd=ROOT)
         whole = time.perf_counter() - since
