@@ -336,14 +336,16 @@ def _finish(
     judged = recipe.val_annotations, recipe.val_images
     if start.architecture == "compact":
         _save(weights, NO_CALIBRATION, start, recipe)
-        plain = load_detector(file, short_side=recipe.short_side, **options)  # type: ignore[arg-type]
+        plain = load_detector(file, **options)  # type: ignore[arg-type]
         calibration, honest = calibrate(plain, *judged)  # type: ignore[arg-type]
         _save(weights, calibration, start, recipe)
         plot(honest, recipe.out / "reliability.png")
         log(f"keypoint scores: expected calibration error {honest.error:.4f}")
     else:
         log("keypoint scores are the family's own, not calibrated")
-    detector = load_detector(file, short_side=recipe.short_side, **options)  # type: ignore[arg-type]
+    # The compact network's file says its size, which follows the people from there.
+    side = None if start.architecture == "compact" else recipe.short_side
+    detector = load_detector(file, short_side=side, **options)  # type: ignore[arg-type]
     scores = evaluate_detector(*judged, detector)
     log(f"OKS-AP {scores.ap:.4f} on {scores.images} pictures: {scores}")
     return scores
