@@ -94,8 +94,8 @@ def test_a_page_needs_no_video_but_a_film_does(walk: Path) -> None:
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recording that is as long and as large as the video beside it."""
     recording = performance(30, fps=30)
-    source = recording.meta["source"] | {"size": [160, 120]}
     clip = write_clip(tmp_path_factory.mktemp("film") / "walk.mp4")
+    source = recording.meta["source"] | {"size": [160, 120], "bytes": clip.stat().st_size}
     path = clip.with_name("walk.pose3d.npz")
     recording.with_people(recording.people, source=source).save(path)
     return path
@@ -112,6 +112,24 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         pytest.skip(f"no small disk can be mounted here: {error}")
     yield place
     subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_the_video_may_be_in_the_current_folder(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results, other = tmp_path / "results", tmp_path / "other"
+    results.mkdir()
+    other.mkdir()
+    walk = Path(shutil.copy(film, results))
+    monkeypatch.chdir(film.parent)
+    assert run("export", walk, results / "walk.png").exit_code == 0
+    shutil.copy(film.with_name("walk.mp4"), other)
+    with open(other / "walk.mp4", "ab") as file:
+        file.write(b"0")  # it has the name and is another one
+    monkeypatch.chdir(other)
+    result = run("export", walk, results / "another.png")
+    assert result.exit_code == 1
+    assert "say where with --video" in result.output
 
 
 @pytest.mark.parametrize("name", SUFFIXES)

@@ -228,11 +228,20 @@ def render(
 
 
 def video_of(path: Path, recording: Recording, where: Path | None = None) -> Path | None:
-    """The video of a recording: beside its file, in a folder, or as given; None if not there."""
-    if where is None or where.is_dir():
-        name = Path(str(recording.meta.get("source", {}).get("name", ""))).name
-        where = (where or path.parent) / name
-    return where if where.is_file() else None
+    """The video of a recording: as given, or in a folder; None if not there.
+
+    Where nothing is given it is beside the recording, or, of the size that the recording says, in
+    the current folder: recordings of ``infer -o DIR`` lie elsewhere.
+    """
+    if where and not where.is_dir():
+        return where if where.is_file() else None
+    source = recording.meta.get("source", {})
+    name = Path(str(source.get("name", ""))).name
+    beside, here = (where or path.parent) / name, Path(name)
+    if beside.is_file():
+        return beside
+    known = not where and here.is_file() and here.stat().st_size == source.get("bytes")
+    return here if known else None
 
 
 def _detect_picture(job: Job, options: Options, overwrite: bool, progress: Progress) -> Outcome:

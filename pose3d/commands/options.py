@@ -201,7 +201,7 @@ OPTIONS: dict[str, Callable[[F], F]] = {
     ),
     "video": click.option(
         "--video", type=click.Path(path_type=Path, exists=True), metavar="FILE|FOLDER",
-        help="The video, or where it lies; beside the recording by default.",
+        help="The video, or where it lies; by default beside the recording, or here.",
     ),
     "dialect": click.option(
         "--dialect", metavar="NAME",

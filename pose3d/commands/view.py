@@ -34,7 +34,9 @@ def view(
     loaded = Recording.load(recording)
     film = video_of(recording, loaded, video)
     if film is None:
-        console.warn(f"{recording}: its video is not beside it, so it is shown without (--video)")
+        console.warn(
+            f"{recording}: its video is not there, so it is shown without (--video says where)"
+        )
     with Server(loaded, film, port) as server:
         click.echo(server.address)
         console.say("Ctrl-C ends it.")
