@@ -26,7 +26,7 @@ SIZE_ACCELERATION = 0.5  # of the lifter's wavering scale, 1/s^2
 SIZE_NOISE = 0.02
 ROUNDS = 8
 PRECISE = 1e-5  # metres
-CHUNK = 2048  # frames worked on at once
+CHUNK = 512  # frames worked on at once
 
 CHILDREN = np.arange(1, len(H36M))
 PARENTS = np.array(H36M_PARENTS[1:])
@@ -135,21 +135,24 @@ def steady(
     -------
     (T, 17, 3) float32
     """
-    result = np.array(joints, float)
+    result = np.array(joints, np.float32)
     known = ~np.isnan(result[:, 0, 0])
     if not known.any():
-        return result.astype(np.float32)
-    lengths = bone_lengths(result)
-    pose = result[known] * _even_size(result[known], lengths, np.asarray(times, float)[known])
-    ray = np.where(np.isnan(directions[known]), [0.0, 0.0, 1.0], directions[known])
-    outer = ray[:, :, None] * ray[:, None, :]
-    mobility = ACROSS**2 * (np.eye(3) - outer) + ALONG**2 * outer
-    parts = [slice(start, start + CHUNK) for start in range(0, len(pose), CHUNK)]
-    result[known] = np.concatenate([_constrained(pose[p], lengths, mobility[p]) for p in parts])
-    return result.astype(np.float32)
+        return result
+    lengths = bone_lengths(joints)
+    factor = _even_size(result[known], lengths, np.asarray(times, float)[known])
+    rows = np.flatnonzero(known)
+    for start in range(0, len(rows), CHUNK):
+        part = rows[start : start + CHUNK]
+        ray = np.where(np.isnan(directions[part]), [0.0, 0.0, 1.0], directions[part])
+        outer = ray[:, :, None] * ray[:, None, :]
+        mobility = ACROSS**2 * (np.eye(3) - outer) + ALONG**2 * outer
+        pose = np.asarray(joints[part], float) * factor[start : start + CHUNK]
+        result[part] = _constrained(pose, lengths, mobility)
+    return result
 
 
-def _even_size(joints: Array, lengths: Array, times: Array) -> Array:
+def _even_size(joints: NDArray[np.floating], lengths: Array, times: Array) -> Array:
     """Factor (T, 1, 1) that brings the bones of every frame to `lengths`, slowly changing."""
     now = _lengths(joints)
     factor = (now * lengths).sum(1) / np.maximum((now**2).sum(1), 1e-9)
@@ -190,8 +193,8 @@ def _exact(joints: Array, lengths: Array) -> Array:
     return placed
 
 
-def _lengths(joints: Array) -> Array:
-    return np.linalg.norm(joints[:, CHILDREN] - joints[:, PARENTS], axis=-1)
+def _lengths(joints: NDArray[np.floating]) -> Array:
+    return np.linalg.norm(joints[:, CHILDREN] - joints[:, PARENTS], axis=-1).astype(float)
 
 
 # Which joint (17) a bone (16) ends in (+1) and begins in (-1), and how bones share joints.

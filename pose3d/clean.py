@@ -78,10 +78,10 @@ def clean(sequence: Keypoints2D) -> Keypoints2D:
     times = np.asarray(sequence.time, float)
     metre = pixels_per_metre(points, scores, times)
     points, scores = unflipped(points, scores, times, metre)
-    scores = np.where(spikes(points, times, metre), 0, scores)
-    points = np.where(scores[..., None] > 0, points, np.nan)
-    points, scores = _smoothed(points, scores, times, metre)
-    return replace(sequence, keypoints=points.astype(np.float32), score=scores.astype(np.float32))
+    scores[spikes(points, times, metre)] = 0
+    points[scores == 0] = np.nan
+    smoothed, certain = _smoothed(points, scores, times, metre)
+    return replace(sequence, keypoints=smoothed, score=certain)
 
 
 def pixels_per_metre(points: Array, scores: Array, times: Array) -> Array:
@@ -128,8 +128,16 @@ def spikes(points: Array, times: Array, metre: Array) -> NDArray[np.bool_]:
     A body that goes from x(t0) to x(t1) with an acceleration of at most a is nowhere off the line
     between them by more than a (t - t0) (t1 - t) / 2.
     """
-    count = len(times)
     wrong = np.zeros(points.shape[:2], bool)
+    for joint, largest in enumerate(LARGEST):
+        wrong[:, joint] = _leaps(points[:, joint], times, metre, largest)
+    return wrong
+
+
+def _leaps(points: Array, times: Array, metre: Array, largest: float) -> NDArray[np.bool_]:
+    """As `spikes`, of one keypoint (T, 2) whose acceleration is at most `largest`."""
+    count = len(times)
+    wrong = np.zeros(count, bool)
     for length in range(1, LONGEST_SPIKE + 1):
         if count < length + 2:
             break
@@ -139,11 +147,11 @@ def spikes(points: Array, times: Array, metre: Array) -> NDArray[np.bool_]:
         for step in range(1, length + 1):
             at = first + step
             before, after = times[at] - times[first], times[last] - times[at]
-            share = (before / (before + after))[:, None, None]
+            share = (before / (before + after))[:, None]
             line = points[first] * (1 - share) + points[last] * share
             off = np.linalg.norm(points[at] - line, axis=-1)
-            reach = LARGEST * (before * after)[:, None] / 2 + SPIKE_NOISE
-            outside &= np.nan_to_num(off) > reach * metre[at][:, None]
+            reach = largest * (before * after) / 2 + SPIKE_NOISE
+            outside &= np.nan_to_num(off) > reach * metre[at]
         for step in range(1, length + 1):
             wrong[first + step] |= outside
     return wrong
@@ -168,11 +176,12 @@ def _exchanges(left: Array, right: Array, times: Array, metre: Array) -> NDArray
     return b[flips & (times[b] - times[a] < SHORT)]
 
 
-def _smoothed(points: Array, scores: Array, times: Array, metre: Array) -> tuple[Array, Array]:
+def _smoothed(
+    points: Array, scores: Array, times: Array, metre: Array
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Smooth courses with short gaps filled; long gaps part them."""
-    result = np.full_like(points, np.nan)
-    certain = np.zeros_like(scores)
-    error = (ERROR + DOUBT * (1 - scores) ** 2) * metre[:, None]
+    result = np.full(points.shape, np.nan, np.float32)
+    certain = np.zeros(scores.shape, np.float32)
     for joint in range(points.shape[1]):
         known = np.flatnonzero(scores[:, joint] > 0)
         if not len(known):
@@ -181,7 +190,8 @@ def _smoothed(points: Array, scores: Array, times: Array, metre: Array) -> tuple
             rows = np.s_[piece[0] : piece[-1] + 1]
             there = scores[rows, joint] > 0
             values = np.where(there[:, None], points[rows, joint], 0)
-            precision = np.where(there, error[rows, joint] ** -2, 0)
+            error = (ERROR + DOUBT * (1 - scores[rows, joint]) ** 2) * metre[rows]
+            precision = np.where(there, error**-2, 0)
             acceleration = LIKELY[joint] * float(np.median(metre[rows]))
             result[rows, joint] = smooth(values, precision, times[rows], acceleration)
             score = np.interp(times[rows], times[piece], scores[piece, joint])

@@ -16,7 +16,7 @@ from pose3d.body import scaled, steady
 from pose3d.camera import Camera
 from pose3d.clean import clean
 from pose3d.options import STEPS
-from pose3d.sequence import Person, Pose3D
+from pose3d.sequence import Keypoints2D, Person, Pose3D
 from pose3d.world import Sight, forgotten, root_path, to_world
 
 LifterLike = Callable[..., NDArray[np.float32]]
@@ -77,14 +77,15 @@ class Recipe:
             For `meta`: ``camera``, ``steps`` (of this stage), ``world`` (one entry a scene, see
             :func:`pose3d.world.to_world`), ``warnings``.
         """
-        moving, cleaned = [], []
+        moving: list[Person] = []
+        seen: list[Sight] = []
         for person in people:
-            cleaned.append(self._cleaned(person))
-            lifted = self._sized(self._steadied(self._lifted(cleaned[-1])))
+            lifted = self._sized(self._steadied(self._lifted(self._cleaned(person))))
             moving.append(replace(person, pose=lifted.pose))
+            seen.append(partial(self._seen, lifted.keypoints))
             done(len(moving))
         facts: dict[str, Any] = {"camera": self.camera.facts(), "steps": self.steps}
-        facts["world"] = self._place(moving, [partial(self._seen, person) for person in cleaned])
+        facts["world"] = self._place(moving, seen)
         facts["warnings"] = self._warnings(facts["world"])
         return tuple(moving), facts
 
@@ -103,7 +104,7 @@ class Recipe:
         if "steady" not in self.steps or person.pose is None:
             return person
         seen, joints = person.keypoints, person.pose.joints
-        root, _ = root_path(joints, self._rays(person), seen.score, seen.time)
+        root, _ = root_path(joints, *self._seen(seen), seen.time)
         directions = root / np.maximum(np.linalg.norm(root, axis=1, keepdims=True), 1e-9)
         return replace(person, pose=Pose3D(steady(joints, directions, seen.time)))
 
@@ -147,11 +148,8 @@ class Recipe:
         ids = [person.id for person in people]
         return tuple(ids) if None in self.heights else tuple(i for i in ids if i in self.heights)
 
-    def _seen(self, person: Person) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        return self._rays(person), person.keypoints.score
-
-    def _rays(self, person: Person) -> NDArray[np.float64]:
-        return self.camera.rays(person.keypoints.keypoints)
+    def _seen(self, keypoints: Keypoints2D) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        return self.camera.rays(keypoints.keypoints), keypoints.score
 
     def _warnings(self, worlds: list[dict[str, Any]]) -> list[str]:
         said = []

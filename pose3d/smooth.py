@@ -66,7 +66,7 @@ def smooth_vectors(information: Array, target: Array, times: Array, acceleration
     second = acceleration_band(times) if count > 2 else np.zeros((3, count))
     # Upper diagonals of a banded matrix, in scipy's layout: row `width - k` holds the k-th.
     width = 3 * size - 1
-    band = np.zeros((width + 1, count * size))
+    band = np.zeros((width + 1, count * size), order="F")
     for row in range(size):
         for column in range(size):
             for step in range(3):  # blocks (t, t + step) of the acceleration's matrix
@@ -79,7 +79,9 @@ def smooth_vectors(information: Array, target: Array, times: Array, acceleration
                     value = value + share * information[:, row, column]
                 band[width - offset, at] += value
     band[width] += 1e-9
-    solved = solveh_banded(band, (share[:, None] * target).ravel())
+    solved = solveh_banded(
+        band, (share[:, None] * target).ravel(), overwrite_ab=True, overwrite_b=True
+    )
     return solved.reshape(count, size)
 
 

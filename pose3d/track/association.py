@@ -114,10 +114,17 @@ class Track:
     def fragment(self) -> Fragment:
         """The track, which ends, as arrays."""
         self._pack(len(self.times))
+        frames, times, boxes, keypoints, scores = map(
+            np.concatenate, zip(*self.packed, strict=True)
+        )
         looks = [histogram for _, histogram in self.looks]
         return Fragment(
             self.scene,
-            *(np.concatenate(parts) for parts in zip(*self.packed, strict=True)),
+            frames,
+            times,
+            boxes,
+            keypoints,
+            scores,
             np.array([time for time, _ in self.looks]),
             np.stack(looks) if looks else np.zeros((0, BINS_OF_BOTH), np.float32),
         )

@@ -111,11 +111,11 @@ def people_of(
         That somebody must be seen, or half the video if that is shorter.
     """
     step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
-    whole = stitched(parted(exchanged(without_doubles(fragments))))
+    fragments = stitched(parted(exchanged(without_doubles(fragments))))
     needed = min(round(min_seconds / step), len(frames) / 2)
-    whole = [fragment for fragment in whole if len(fragment.frames) >= needed]
-    whole.sort(key=lambda fragment: -fragment.presence)
-    return tuple(Person(n, _sequence(part, frames, times)) for n, part in enumerate(whole, 1))
+    fragments = [fragment for fragment in fragments if len(fragment.frames) >= needed]
+    fragments.sort(key=lambda fragment: -fragment.presence)
+    return tuple(Person(n, _sequence(part, frames, times)) for n, part in enumerate(fragments, 1))
 
 
 def without_doubles(fragments: list[Fragment]) -> list[Fragment]:
@@ -297,6 +297,8 @@ def _sequence(part: Fragment, frames: NDArray[np.int64], times: Array) -> Keypoi
     """A fragment's rows from its first frame to its last, gaps filled with NaN and score 0."""
     first, last = np.searchsorted(frames, part.frames[[0, -1]])
     frames, times = frames[first : last + 1], times[first : last + 1]
+    if len(frames) == len(part.frames):
+        return Keypoints2D(frames, times, part.boxes, part.keypoints, part.scores)
     rows = np.searchsorted(frames, part.frames)
     box = np.full((len(frames), 4), np.nan, np.float32)
     keypoints = np.full((len(frames), 17, 2), np.nan, np.float32)

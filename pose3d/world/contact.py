@@ -127,7 +127,9 @@ def stances(
     ]
 
 
-def _still(ankle: Array, ray: Array, score: Array, times: Array, up: Array) -> NDArray[np.bool_]:
+def _still(
+    ankle: Array, ray: Array, score: NDArray[np.floating], times: Array, up: Array
+) -> NDArray[np.bool_]:
     """Whether one ankle (T, 3), seen at (T, 2) with a score (T,), does not move."""
     seen = (score > MIN_SCORE) & ~np.isnan(ray[:, 0])
     # Where it is not seen, the lifted ankle tells.

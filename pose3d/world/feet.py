@@ -22,18 +22,19 @@ HEIGHT_ERROR = 0.02
 ROLL = 0.06  # metres off its place, from where an ankle moves over a foot that rolls
 FLAT = 0.12  # seconds that a foot stands flat at least
 FADE = 0.2  # seconds
+WINDOW = 2048  # frames solved at once
+MARGIN = 15.0  # seconds on either side that they heed: feet in turn carry places far
+FIXED = 1e-5**-2  # precision of a place that is known already, 1 / m^2
 STRETCH = 0.999  # of its length that a leg reaches with ease
 UTMOST = 0.9999  # that it reaches for the place of a standing foot
 EXACT = 1e-5  # metres
 ENDS = 4  # rounds in which stances are shortened
-STRAIGHT = (
-    0.15  # times the hips' width: how much the knee is drawn forward, for nearly straight legs
-)
+# Times the hips' width: how much the knee is drawn forward, for nearly straight legs.
+STRAIGHT = 0.15
 REACHES = 5
 PULL = 0.01**-2  # precision of the shift that brings feet within reach, 1 / m^2
-LEGS = (
-    tuple(H36M.index(f"L{joint}") for joint in ("Hip", "Knee", "Ankle")),
-    tuple(H36M.index(f"R{joint}") for joint in ("Hip", "Knee", "Ankle")),
+LEGS = np.array(
+    [[H36M.index(f"{side}{joint}") for joint in ("Hip", "Knee", "Ankle")] for side in "LR"]
 )
 
 Array = NDArray[np.float64]
@@ -50,6 +51,9 @@ def planted_path(
 ) -> tuple[Array, Array]:
     """The hip's path (T, 3) and the places (S, 3) of the stances, world frame, metres.
 
+    Long sequences are solved in windows that overlap: what is further away than the margin does
+    not matter. A stance that lasts from one window into the next keeps its place.
+
     Parameters
     ----------
     evidence
@@ -65,6 +69,44 @@ def planted_path(
     acceleration
         (3, 3), the inverse covariance of the hip's.
     """
+    count = len(times)
+    path, places = np.empty((count, 3)), np.full((len(stances), 3), np.nan)
+    for start in range(0, count, WINDOW):
+        stop = min(start + WINDOW, count)
+        low, high = np.searchsorted(times, [times[start] - MARGIN, times[stop - 1] + MARGIN])
+        here = [n for n, s in enumerate(stances) if s.rows.start < high and s.rows.stop > low]
+        found, where = _window(
+            evidence[low:high],
+            ankles[low:high],
+            times[low:high],
+            [_cut(stances[n], low, high) for n in here],
+            heights[here],
+            acceleration,
+            places[here],
+        )
+        path[start:stop] = found[start - low : stop - low]
+        for n, place in zip(here, where, strict=True):
+            if stances[n].rows.start < stop:
+                places[n] = place
+    return path, places
+
+
+def _cut(stance: Stance, low: int, high: int) -> Stance:
+    """A stance as far as it lies in the rows from `low` to `high`, which it then refers to."""
+    rows = slice(max(stance.rows.start, low) - low, min(stance.rows.stop, high) - low)
+    return replace(stance, rows=rows)
+
+
+def _window(
+    evidence: Evidence,
+    ankles: Array,
+    times: Array,
+    stances: list[Stance],
+    heights: Array,
+    acceleration: Array,
+    known: Array,
+) -> tuple[Array, Array]:
+    """As `planted_path`, all at once; places that are `known` (S, 3), not NaN, stay."""
     from scipy.sparse import coo_array, csc_array, diags_array
     from scipy.sparse.linalg import splu
 
@@ -116,6 +158,10 @@ def planted_path(
         strength = len(at) / HEIGHT_ERROR**2
         put(place, place, np.array([strength]))
         target[place[0]] += strength * height
+        if not np.isnan(known[n, 0]):
+            place = 3 * (count + n) + axes
+            put(place, place, np.full(3, FIXED))
+            target[place] += FIXED * known[n]
     put(np.arange(size), np.arange(size), np.full(size, 1e-9))
     matrix = coo_array(
         (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), (size, size)
@@ -154,14 +200,14 @@ def flat(stances: list[Stance], ankles: Array, times: Array) -> list[Stance]:
 
 
 def with_feet_at(
-    joints: Array, times: Array, stances: list[Stance], places: Array, lowest: Array
+    legs: Array, times: Array, stances: list[Stance], places: Array, lowest: Array
 ) -> tuple[Array, list[Stance]]:
     """Feet put where they stand; world frame, y up.
 
     Parameters
     ----------
-    joints
-        (T, 17, 3) world frame, metres.
+    legs
+        (T, 2, 3, 3) left and right hip, knee and ankle, metres.
     times
         (T,) seconds.
     stances, places
@@ -171,13 +217,13 @@ def with_feet_at(
 
     Returns
     -------
-    joints (T, 17, 3)
-        Whose standing feet are at their places.
+    legs (T, 2, 3, 3)
+        Whose standing feet are at their places; both hips have moved alike.
     stances
         As far as they are.
     """
     for _ in range(ENDS):
-        result = _reaching(joints, times, stances, places, lowest)
+        result = _reaching(legs, times, stances, places, lowest)
         there = [
             _there(result, stance, place) for stance, place in zip(stances, places, strict=True)
         ]
@@ -192,29 +238,32 @@ def with_feet_at(
     return result, stances
 
 
-def _there(joints: Array, stance: Stance, place: Array) -> slice:
+def _there(legs: Array, stance: Stance, place: Array) -> slice:
     """The longest part of a stance in which the foot is at its place."""
-    ankle = joints[stance.rows, LEGS[stance.side][2]]
+    ankle = legs[stance.rows, stance.side, 2]
     runs = pieces(np.linalg.norm(ankle - place, axis=1) < EXACT)
     longest = max(runs, key=lambda run: run.stop - run.start, default=slice(0, 0))
     return slice(stance.rows.start + longest.start, stance.rows.start + longest.stop)
 
 
 def _reaching(
-    joints: Array, times: Array, stances: list[Stance], places: Array, lowest: Array
+    legs: Array, times: Array, stances: list[Stance], places: Array, lowest: Array
 ) -> Array:
-    """Joints (T, 17, 3) whose standing feet are at their places, as far as the legs reach."""
+    """Legs (T, 2, 3, 3) whose standing feet are at their places, as far as they reach."""
     wanted = np.zeros((2, len(times), 3))
     firm = np.zeros((2, len(times)), bool)
-    for side, leg in enumerate(LEGS):
-        change, firm[side] = _change(joints[:, leg[2]], times, side, stances, places)
-        wanted[side] = joints[:, leg[2]] + change
+    for side in range(2):
+        ankle = legs[:, side, 2]
+        change, firm[side] = _change(ankle, times, side, stances, places)
+        wanted[side] = ankle + change
         wanted[side][:, 1] = np.maximum(wanted[side][:, 1], lowest)
-    result = joints + _lowered(joints, wanted, firm, times)[:, None]
-    forward = np.cross(result[:, LEGS[0][0]] - result[:, LEGS[1][0]], [0.0, 1.0, 0.0])
-    for side, leg in enumerate(LEGS):
+    result = legs + _lowered(legs, wanted, firm, times)[:, None, None]
+    forward = np.cross(result[:, 0, 0] - result[:, 1, 0], [0.0, 1.0, 0.0])
+    for side in range(2):
         stretch = np.where(firm[side], UTMOST, STRETCH)
-        result[:, leg[1]], result[:, leg[2]] = bent(result[:, leg], wanted[side], forward, stretch)
+        result[:, side, 1], result[:, side, 2] = bent(
+            result[:, side], wanted[side], forward, stretch
+        )
     return result
 
 
@@ -243,13 +292,13 @@ def _change(
     return change, sure == 1
 
 
-def _lowered(joints: Array, wanted: Array, firm: NDArray[np.bool_], times: Array) -> Array:
+def _lowered(legs: Array, wanted: Array, firm: NDArray[np.bool_], times: Array) -> Array:
     """How far (T, 3) the whole body moves so that standing feet (2, T, 3) are within reach."""
     shift = np.zeros((len(times), 3))
     for _ in range(REACHES):
         lacking = np.zeros((len(times), 3))
-        for side, leg in enumerate(LEGS):
-            hip, knee, ankle = (joints[:, joint] for joint in leg)
+        for side in range(2):
+            hip, knee, ankle = (legs[:, side, joint] for joint in range(3))
             length = np.linalg.norm(knee - hip, axis=1) + np.linalg.norm(ankle - knee, axis=1)
             reach = wanted[side] - hip - shift
             distance = np.linalg.norm(reach, axis=1)

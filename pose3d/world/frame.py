@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from pose3d.body import bone_lengths, stature
 from pose3d.errors import UsageError
 from pose3d.sequence import Person, Pose3D
+from pose3d.skeleton import H36M
 from pose3d.world.contact import ANKLE_KEYPOINTS, ANKLES, HIPS, Stance, lasting, stances, standing
-from pose3d.world.feet import flat, planted_path, with_feet_at
+from pose3d.world.feet import LEGS, flat, planted_path, with_feet_at
 from pose3d.world.ground import (
     SUPPORT_ERROR,
     Support,
@@ -31,6 +32,7 @@ SOLE = 0.05
 HEIGHT_ERROR = 0.06  # of people's heights, as a share, where they are not given
 SAME_FLOOR = 0.15  # share up to which a floor that is off is taken for a size that is off
 MIN_CAMERA_HEIGHT = 0.6  # metres above the floor, from where the floor tells sizes
+CHUNK = 2048  # frames worked on at once
 DEEPEST = 0.005  # metres below the floor that a sole may be
 
 NOTHING = np.zeros(0)
@@ -299,32 +301,29 @@ def _placed(
     """A person in the world; heights of the supports are above the floor."""
     _, evidence = root_path(body.joints, *sight(), body.times)
     evidence = evidence.scaled(body.size).turned(rotation, translation)
-    joints = body.size * np.asarray(body.joints, float) @ rotation.T
+    legs = body.size * np.asarray(body.joints[:, LEGS], float) @ rotation.T
     root = body.size * body.root @ rotation.T + translation
     standing = [step for step, _ in steps]
     if lock:
         standing = []
         for rows in pieces(np.isfinite(root[:, 0])):
             inside = [pair for pair in steps if rows.start <= pair[0].rows.start < rows.stop]
-            standing += _lock(joints, root, rows, evidence, body, inside, translation)
-    contact = np.zeros((len(body.times), 2), bool)
+            standing += _lock(legs, root, rows, evidence, body, inside, translation)
+    contact = np.zeros((len(root), 2), bool)
     for step in standing:
         contact[step.rows, step.side] = True
-    world = joints + root[:, None]
-    camera = (world - translation) @ rotation
-    hip = camera[:, 0]
-    # A pose whose place is not known is still a pose.
-    relative = np.where(np.isnan(hip[:, :1, None]), body.size * body.joints, camera - hip[:, None])
-    return Pose3D(
-        relative.astype(np.float32),
-        hip.astype(np.float32),
-        world.astype(np.float32),
-        contact,
-    )
+    joints, world = (np.empty((len(root), len(H36M), 3), np.float32) for _ in range(2))
+    for start in range(0, len(root), CHUNK):
+        c = slice(start, start + CHUNK)
+        here = body.size * np.asarray(body.joints[c], float) @ rotation.T
+        here[:, LEGS] = legs[c]
+        joints[c], world[c] = here @ rotation, here + root[c, None]
+    hip = (root - translation) @ rotation
+    return Pose3D(joints, hip.astype(np.float32), world, contact)
 
 
 def _lock(
-    joints: Array,
+    legs: Array,
     root: Array,
     rows: slice,
     evidence: Evidence,
@@ -334,10 +333,11 @@ def _lock(
 ) -> list[Stance]:
     """Keep standing feet where they stand, in place, in a stretch of known rows seen from `eye`.
 
-    Returns the stances without the frames in which the foot already rolls or has left.
+    Legs (T, 2, 3, 3) are relative to the hip. Returns the stances without the frames in which the
+    foot already rolls or has left.
     """
     times = body.times[rows]
-    feet = joints[rows][:, ANKLES]
+    feet = legs[rows, :, 2]
     standing = [step.shifted(-rows.start) for step, _ in steps]
     heights = np.array([support.height + body.sole for _, support in steps])
     places = np.zeros((0, 3))
@@ -347,9 +347,11 @@ def _lock(
         standing = flat(standing, path[:, None] + feet, times)
         path, places = planted_path(evidence[rows], feet, times, standing, heights, calm)
         places[:, 1] = heights
-    world = joints[rows] + path[:, None]
     lowest = np.full(len(times), body.sole - DEEPEST)
-    world, standing = with_feet_at(world, times, standing, places, lowest)
-    root[rows] = world[:, 0]
-    joints[rows] = world - world[:, :1]
+    before = legs[rows] + path[:, None, None]
+    after, standing = with_feet_at(before, times, standing, places, lowest)
+    # The body goes where its hips go.
+    path = path + (after[:, 0, 0] - before[:, 0, 0])
+    root[rows] = path
+    legs[rows] = after - path[:, None, None]
     return [stance.shifted(rows.start) for stance in standing]

@@ -21,6 +21,7 @@ OUTLIER = 0.08  # metres from where a joint weighs little
 PIXEL_ERROR = 4.0  # of a keypoint with score 0.5, in pixels of a person 300 pixels tall
 ROUNDS = 4
 MIN_KEYPOINTS = 4
+CHUNK = 2048  # frames worked on at once
 NEAREST = 0.3  # metres: nobody is closer to the lens
 # Likely accelerations of the hip, m/s^2: across the line of sight as in a jump; along it, where
 # size is all that tells, somewhat less.
@@ -91,12 +92,7 @@ def root_path(
     root = np.full((count, 3), np.nan)
     evidence = Evidence(np.zeros((count, 3, 3)), np.zeros((count, 3)))
     for rows in pieces(~np.isnan(joints[:, 0, 0])):
-        path, found = _piece(
-            np.asarray(joints[rows][:, JOINTS], float),
-            np.asarray(rays[rows][:, KEYPOINTS], float),
-            np.asarray(scores[rows][:, KEYPOINTS], float),
-            np.asarray(times[rows], float),
-        )
+        path, found = _piece(joints[rows], rays[rows], scores[rows], np.asarray(times[rows], float))
         root[rows] = path
         evidence.information[rows], evidence.target[rows] = found.information, found.target
     return root, evidence
@@ -108,41 +104,79 @@ def pieces(known: NDArray[np.bool_]) -> list[slice]:
     return [slice(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
 
-def _piece(joints: Array, rays: Array, scores: Array, times: Array) -> tuple[Array, Evidence]:
-    """Path and evidence of a stretch without gaps; joints (T, J, 3), rays (T, J, 2)."""
-    seen = ~np.isnan(rays).any(-1) & (scores > 0)
-    seen &= (seen.sum(1) >= MIN_KEYPOINTS)[:, None]
-    if not seen.any():
-        nowhere = np.full((len(times), 3), np.nan)
-        return nowhere, Evidence(np.zeros((len(times), 3, 3)), np.zeros((len(times), 3)))
-    x = np.where(seen[..., None], rays, 0)
-    # Rows of the conditions: (1, 0, -x) and (0, 1, -y).
-    conditions = np.zeros((*x.shape, 3))
-    conditions[..., 0, 0] = conditions[..., 1, 1] = 1
-    conditions[..., 2] = -x
-    wanted = x * joints[..., 2:] - joints[..., :2]
-
-    rows = seen.any(1)
-    top = np.where(seen, x[..., 1], np.inf).min(1)[rows]
-    bottom = np.where(seen, x[..., 1], -np.inf).max(1)[rows]
-    blur = PIXEL_ERROR / 300 * max(float(np.median(bottom - top)), 1e-3)  # on the plane z = 1
-    robust = np.ones(seen.shape)
-    depth = np.full(len(times), 5.0)
-    path = np.array([0.0, 0.0, 1.0]) * depth[:, None]
-    for _ in range(ROUNDS):
-        keypoint = blur * depth[:, None] * (1.5 - scores) / np.maximum(scores, 0.05) / 2
-        weight = robust * seen * RELIABLE / (ALIKE * (LIFTING_ERROR**2 + keypoint**2))
-        evidence = Evidence(
-            np.einsum("tj,tjci,tjck->tik", weight, conditions, conditions, optimize=True),
-            np.einsum("tj,tjci,tjc->ti", weight, conditions, wanted, optimize=True),
-        )
-        path = smooth_vectors(
-            evidence.information, evidence.target, times, acceleration_along(path)
-        )
-        depth = np.maximum(path[:, 2], NEAREST)
-        error = np.einsum("tjci,ti->tjc", conditions, path) - wanted
-        robust = 1 / (1 + (error**2).sum(-1) / OUTLIER**2) ** 2
+def _piece(
+    joints: NDArray[np.floating],
+    rays: NDArray[np.floating],
+    scores: NDArray[np.floating],
+    times: Array,
+) -> tuple[Array, Evidence]:
+    """Path and evidence of a stretch without gaps."""
+    count = len(times)
+    heights = np.concatenate([_height(rays[c], scores[c]) for c in _chunks(count)])
+    evidence = Evidence(np.zeros((count, 3, 3)), np.zeros((count, 3)))
+    if not (heights > 0).any():
+        return np.full((count, 3), np.nan), evidence
+    blur = PIXEL_ERROR / 300 * max(float(np.median(heights[heights > 0])), 1e-3)
+    path = np.tile([0.0, 0.0, 5.0], (count, 1))
+    for number in range(ROUNDS):
+        for c in _chunks(count):
+            found = _evidence(joints[c], rays[c], scores[c], path[c], blur, number > 0)
+            evidence.information[c], evidence.target[c] = found.information, found.target
+        calm = acceleration_along(path)
+        path = smooth_vectors(evidence.information, evidence.target, times, calm)
     return _before_the_camera(path, times), evidence
+
+
+def _chunks(count: int) -> list[slice]:
+    """Rows worked on at once."""
+    return [slice(start, start + CHUNK) for start in range(0, count, CHUNK)]
+
+
+def _known(rays: NDArray[np.floating], scores: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which of the keypoints that joints share (T, J) are seen, where they are enough."""
+    seen = ~np.isnan(rays[:, KEYPOINTS]).any(-1) & (scores[:, KEYPOINTS] > 0)
+    return np.asarray(seen & (seen.sum(1) >= MIN_KEYPOINTS)[:, None])
+
+
+def _height(rays: NDArray[np.floating], scores: NDArray[np.floating]) -> Array:
+    """How high (T,) somebody is on the plane z = 1; negative where not enough is seen."""
+    seen, y = _known(rays, scores), rays[:, KEYPOINTS, 1]
+    return np.where(seen, y, -np.inf).max(1) - np.where(seen, y, np.inf).min(1)
+
+
+def _evidence(
+    joints: NDArray[np.floating],
+    rays: NDArray[np.floating],
+    scores: NDArray[np.floating],
+    path: Array,
+    blur: float,
+    robust: bool,
+) -> Evidence:
+    """What every frame says by itself, by its distance; `robust` heeds who contradicts the path.
+
+    The conditions' rows are (1, 0, -x) and (0, 1, -y); `blur` is how far keypoints are off on the
+    plane z = 1.
+    """
+    seen = _known(rays, scores)
+    ray = np.where(seen[..., None], rays[:, KEYPOINTS], 0).astype(float)
+    joint = joints[:, JOINTS].astype(float)
+    score = scores[:, KEYPOINTS].astype(float)
+    wanted = ray * joint[..., 2:] - joint[..., :2]
+    depth = np.maximum(path[:, 2], NEAREST)[:, None]
+    keypoint = blur * depth * (1.5 - score) / np.maximum(score, 0.05) / 2
+    weight = seen * RELIABLE / (ALIKE * (LIFTING_ERROR**2 + keypoint**2))
+    if robust:
+        error = path[:, None, :2] - ray * path[:, None, 2:] - wanted
+        weight /= (1 + (error**2).sum(-1) / OUTLIER**2) ** 2
+    pull = np.einsum("tj,tjc->tc", weight, ray)
+    information = np.zeros((len(path), 3, 3))
+    information[:, 0, 0] = information[:, 1, 1] = weight.sum(1)
+    information[:, :2, 2] = information[:, 2, :2] = -pull
+    information[:, 2, 2] = np.einsum("tj,tjc,tjc->t", weight, ray, ray, optimize=True)
+    target = np.empty((len(path), 3))
+    target[:, :2] = np.einsum("tj,tjc->tc", weight, wanted)
+    target[:, 2] = -np.einsum("tj,tjc,tjc->t", weight, ray, wanted, optimize=True)
+    return Evidence(information, target)
 
 
 def acceleration_along(path: Array) -> Array:
