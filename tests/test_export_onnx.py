@@ -31,7 +31,7 @@ def test_the_compact_network_is_one_file(tmp_path: Path) -> None:
 
     weights = str(compact_file(tmp_path / "own.safetensors"))
     [path] = export_onnx(weights, tmp_path / "out.onnx", size=SIZE)
-    detector = pose3d.load_detector(weights, device="cpu", min_score=0.0)
+    detector = pose3d.load_detector(weights, device="cpu", min_score=0.0, short_side=64)
     picture = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
     [people] = detector([picture])
     values = torch.from_numpy(picture).permute(2, 0, 1)[None].float().contiguous()
@@ -92,7 +92,7 @@ def test_the_files_together_are_the_network(tmp_path: Path) -> None:
     corner = torch.rand(9, 2) * 40
     regions = torch.cat([corner, corner + torch.logspace(0, 2.8, 9)[:, None]], 1)
     with torch.inference_mode():
-        want = network.roi_heads.boxes(network._pool(maps, [regions], network.plan.pooled))
+        want = network.roi_heads.boxes(network.pool(maps, [regions], network.plan.pooled))
         got = RegionHead(network, network.plan.pooled, False)(*maps[:4], regions)
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(want, got, strict=True))
 

@@ -104,7 +104,7 @@ def test_gradients_are_those_of_the_losses(
     step, batch = keypoint_rcnn.TrainingStep(network), person()
     # What is proposed has no gradient, but moves.
     fixed = [torch.tensor([[10.0, 10, 40, 50], [0, 0, 20, 30], [14, 6, 45, 62]])]
-    monkeypatch.setattr(network, "_propose", lambda *_: fixed)
+    monkeypatch.setattr(network, "propose", lambda *_: fixed)
     for n, name in enumerate(Losses._fields):
         network.zero_grad(set_to_none=True)
         loss = step(**batch)[n]
@@ -353,9 +353,6 @@ def test_a_state_of_another_network_is_refused(data: Path, tmp_path: Path) -> No
 
 
 def test_pictures_of_any_size_fit(data: Path) -> None:
-    from pose3d.train.detector import picture_side
-
-    side = picture_side(data / "notes.json")
-    assert side == 412
-    bank = people.load_bank(data / "notes.json", data, torch.device("cpu"), side)
+    bank = people.load_bank(data / "notes.json", data, torch.device("cpu"))
+    assert bank.side == 412
     assert len(bank) == 2

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pose3d.detect.base import PeopleFinder
+from pose3d.detect.detector import Detector
 from pose3d.errors import PoseError, UsageError
 from pose3d.weights.checkpoint import Checkpoint
 
@@ -64,8 +65,6 @@ def detector(checkpoint: Checkpoint, short_side: int | None = None, **options: A
 
 def _compact(checkpoint: Checkpoint, options: dict[str, Any]) -> PeopleFinder:
     """MoveNet's body with Keypoint R-CNN heads, for laptops."""
-    from pose3d.detect.detector import Detector
-
     config, metadata = checkpoint.config, checkpoint.metadata
     try:
         if not all(type(n) is int and 0 < n <= MAX_WIDTH for n in config.values()):

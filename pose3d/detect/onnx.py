@@ -18,10 +18,11 @@ from pose3d.detect import boxes as geometry
 from pose3d.detect import heatmaps
 from pose3d.detect.base import PeopleFinder
 from pose3d.detect.compact import KEYPOINT_MARGIN, Limits
-from pose3d.detect.detector import Detector, calibrated, load_detector
+from pose3d.detect.detector import Detector, calibrated
 from pose3d.detect.keypoint_rcnn import KeypointRCNN
 from pose3d.detect.keypoint_rcnn.boxes import pyramid_levels
 from pose3d.detect.keypoint_rcnn.network import KEYPOINT_REGION, STRIDES
+from pose3d.detect.load import load_detector
 from pose3d.errors import PoseError, UsageError
 from pose3d.files import replacing
 

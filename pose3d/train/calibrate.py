@@ -15,6 +15,7 @@ from scipy.optimize import minimize
 from scipy.special import expit, logit
 
 from pose3d.detect.detector import Detector
+from pose3d.errors import PoseError
 from pose3d.likeness import overlap
 from pose3d.pictures import read_picture
 from pose3d.skeleton import COCO_SIGMAS
@@ -93,6 +94,11 @@ def collect(
     -------
     score (N, 17), right (N, 17)
         NaN where a keypoint has no label.
+
+    Raises
+    ------
+    PoseError
+        If none of the labelled people is found.
     """
     coco = read_annotations(annotations)
     notes: dict[int, list[dict]] = {}
@@ -115,6 +121,8 @@ def collect(
             labelled = truth[:, 2] > 0
             scores.append(np.where(labelled, people.keypoint_scores[best], np.nan))
             rights.append(np.where(labelled, similarity > MIN_SIMILARITY, np.nan))
+    if not scores:
+        raise PoseError("the detector finds none of the labelled people: nothing to calibrate by")
     return np.array(scores), np.array(rights)
 
 

@@ -21,7 +21,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from pose3d.detect.detector import choose_device, load_detector
+from pose3d.detect.base import choose_device
+from pose3d.detect.load import load_detector
 from pose3d.errors import PoseError, UsageError
 from pose3d.evaluate.detector import DetectorScores, evaluate_detector
 from pose3d.files import replacing
@@ -29,8 +30,6 @@ from pose3d.train import keypoint_rcnn, losses, people
 from pose3d.train.calibrate import calibrate, plot
 from pose3d.train.initialise import BROUGHT, NO_CALIBRATION, Start, balance, begin, freeze
 from pose3d.train.schedule import choose_half, described, ema, follow, resume, save_state, schedule
-
-SMALL_PICTURE = 352  # pixels; pictures of up to this take the same room in memory
 
 
 @dataclass(frozen=True)
@@ -150,12 +149,10 @@ def train(recipe: Recipe, log: Callable[[str], None] = print) -> DetectorScores 
     recipe = filled(recipe, start)
     freeze(network, recipe.frozen_blocks)
     network.to(device).to(memory_format=torch.channels_last)
-    side = picture_side(recipe.annotations)
-    bank = people.load_bank(recipe.annotations, recipe.images, device, side, recipe.limit)
+    bank = people.load_bank(recipe.annotations, recipe.images, device, recipe.limit)
     sprites = None
     if recipe.sprites:
-        side = picture_side(recipe.sprites)
-        sprites = people.load_bank(recipe.sprites, recipe.sprites.parent, device, side)
+        sprites = people.load_bank(recipe.sprites, recipe.sprites.parent, device)
     if licence := start.metadata.get("licence"):
         log(f"fine-tunes {start.source}, whose licence holds for what comes out: {licence}")
     log(f"{len(bank)} pictures on {device} after {time.monotonic() - started:.0f} s")
@@ -231,14 +228,6 @@ def filled(recipe: Recipe, start: Start) -> Recipe:
     if recipe.canvas % 32:
         raise UsageError(f"a canvas of {recipe.canvas} pixels is no multiple of 32")
     return recipe
-
-
-def picture_side(annotations: Path) -> int:
-    """A side in pixels that holds every picture of a data set, and can be halved for its copies."""
-    pictures = people.read_annotations(annotations)["images"]
-    largest = max(max(picture["width"], picture["height"]) for picture in pictures)
-    step = 2 ** (people.LEVELS - 1)
-    return max(-(-largest // step) * step, SMALL_PICTURE)
 
 
 def draw(

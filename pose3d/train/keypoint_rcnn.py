@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from pose3d.detect import boxes as geometry
 from pose3d.detect.keypoint_rcnn.dialect import Dialect
-from pose3d.detect.keypoint_rcnn.network import KEYPOINT_REGION, KeypointRCNN, _Frame
+from pose3d.detect.keypoint_rcnn.network import KEYPOINT_REGION, Frame, KeypointRCNN
 from pose3d.train.losses import Losses, covered, per_global
 
 RPN_POSITIVE, RPN_NEGATIVE = 0.7, 0.3
@@ -57,12 +57,12 @@ class TrainingStep(nn.Module):
         x = self.prepare(pictures)
         maps, raw = network.dense(x)
         height, width = x.shape[2:]
-        grids = [network._grid(n, level, (height, width)) for n, level in enumerate(maps)]
+        grids = [network.grid(n, level, (height, width)) for n, level in enumerate(maps)]
         anchors = _edges(torch.cat(grids), extent)
         objectness, proposal = proposal_losses(raw, anchors, boxes, ignore, u[:, 0])
         with torch.no_grad():
-            frames = [_Frame((height, width), 1.0, width, height, (1.0, 1.0))] * len(x)
-            found = network._propose(maps, raw, (height, width), frames)
+            frames = [Frame((height, width), 1.0, width, height, (1.0, 1.0))] * len(x)
+            found = network.propose(maps, raw, (height, width), frames)
             sampled = [
                 sample_regions(_edges(region, extent), *rest)
                 for region, *rest in zip(found, boxes, ignore, u[:, 1], strict=True)
@@ -179,7 +179,7 @@ def box_losses(
 ) -> tuple[Tensor, Tensor]:
     """Person or background, and where: smooth L1 of deltas in the box head's own units."""
     plan, extent = network.plan, network.dialect.extent
-    pooled = network._pool(maps, [_edges(region, -extent) for region in regions], plan.pooled)
+    pooled = network.pool(maps, [_edges(region, -extent) for region in regions], plan.pooled)
     logits, deltas = network.roi_heads.boxes(pooled)
     person = torch.cat(people)
     mine = person >= 0
@@ -205,7 +205,7 @@ def keypoint_loss(
         rows = (who >= 0).nonzero()[:KEYPOINT_REGIONS, 0]
         areas.append(_edges(region[rows], -extent))
         points.append(joints[who[rows]])
-    logits = network.roi_heads.keypoints(network._pool(maps, areas, KEYPOINT_REGION))
+    logits = network.roi_heads.keypoints(network.pool(maps, areas, KEYPOINT_REGION))
     target = cells(torch.cat(points), torch.cat(areas), logits.shape[-1]).flatten()
     entropy = F.cross_entropy(
         logits.flatten(0, 1).flatten(1), target, ignore_index=NOT_SEEN, reduction="sum"

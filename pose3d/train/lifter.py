@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pose3d.detect.detector import choose_device
+from pose3d.detect.base import choose_device
 from pose3d.evaluate.lifter import evaluate_lifter
 from pose3d.lift import normalise
 from pose3d.lift.lifter import Lifter

@@ -23,6 +23,7 @@ from pose3d.errors import PoseError
 from pose3d.skeleton import COCO
 
 LEVELS = 3
+SMALL_PICTURE = 352  # pixels; pictures of up to this take the same room in memory
 DRAWS = 160  # random numbers a picture of the batch may use
 
 
@@ -92,10 +93,11 @@ def read_annotations(path: Path) -> dict:
 
 
 def load_bank(
-    annotations: Path, images: Path, device: torch.device, side: int = 352, limit: int | None = None
+    annotations: Path, images: Path, device: torch.device, limit: int | None = None
 ) -> PictureBank:
-    """Decode a data set into device memory; pictures are at most `side` pixels a side."""
+    """Decode a data set into device memory."""
     coco = read_annotations(annotations)
+    side = picture_side(coco)
     pictures = coco["images"][:: max(1, len(coco["images"]) // limit) if limit else 1]
     row = {picture["id"]: n for n, picture in enumerate(pictures)}
     boxes = np.full((len(pictures), 6, 4), np.nan, np.float32)
@@ -140,6 +142,13 @@ def load_bank(
         torch.cat([level.flatten().to(device) for level in levels]),
         *(torch.from_numpy(a).to(device) for a in (sizes, boxes, keypoints, crowds, empty)),
     )
+
+
+def picture_side(coco: dict) -> int:
+    """A side in pixels that holds every picture of a data set, and can be halved for its copies."""
+    largest = max(max(picture["width"], picture["height"]) for picture in coco["images"])
+    step = 2 ** (LEVELS - 1)
+    return max(-(-largest // step) * step, SMALL_PICTURE)
 
 
 def _read_rgba(path: Path) -> NDArray[np.uint8]:

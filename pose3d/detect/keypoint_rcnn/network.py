@@ -57,7 +57,7 @@ class Detections:
     keypoint_probabilities: Tensor
 
 
-class _Frame(NamedTuple):
+class Frame(NamedTuple):
     """The pixels in which one picture's boxes and keypoints are found."""
 
     input: tuple[int, int]  # height, width within the network's input, without padding
@@ -149,32 +149,32 @@ class KeypointRCNN(nn.Module):
 
     def _prepare(
         self, picture: NDArray[np.uint8], short_side: int, long_side: int
-    ) -> tuple[Tensor, _Frame]:
+    ) -> tuple[Tensor, Frame]:
         d = self.dialect
         values, scale = d.resize(picture, d.mean, d.std, short_side, long_side)
         (h, w), (height, width) = values.shape[1:], picture.shape[:2]
         if d.decoded_in_picture:
-            return values, _Frame((h, w), scale, width, height, (1.0, 1.0))
-        return values, _Frame((h, w), 1.0, w, h, (width / w, height / h))
+            return values, Frame((h, w), scale, width, height, (1.0, 1.0))
+        return values, Frame((h, w), 1.0, w, h, (width / w, height / h))
 
     def _batch(
-        self, x: Tensor, frames: list[_Frame], min_score: float, max_people: int
+        self, x: Tensor, frames: list[Frame], min_score: float, max_people: int
     ) -> list[Detections]:
         maps, raw = self.dense(x)
-        regions = self._propose(maps, raw, x.shape[2:], frames)
+        regions = self.propose(maps, raw, x.shape[2:], frames)
         found = self._classify(maps, regions, frames, max(min_score, MIN_SCORE), max_people)
         return self._locate(maps, found, frames)
 
-    def _propose(
+    def propose(
         self,
         maps: list[Tensor],
         raw: list[tuple[Tensor, Tensor]],
         padded: Sequence[int],
-        frames: list[_Frame],
+        frames: list[Frame],
     ) -> list[Tensor]:
         """Regions (R, 4) of every picture, in pixels of the input."""
         d = self.dialect
-        grids = [self._grid(n, level, padded) for n, level in enumerate(maps)]
+        grids = [self.grid(n, level, padded) for n, level in enumerate(maps)]
         answers = []
         for picture, frame in enumerate(frames):
             candidates, ranks, levels = [], [], []
@@ -196,7 +196,7 @@ class KeypointRCNN(nn.Module):
             answers.append(box[kept[:PROPOSALS]])
         return answers
 
-    def _grid(self, level: int, x: Tensor, padded: Sequence[int]) -> Tensor:
+    def grid(self, level: int, x: Tensor, padded: Sequence[int]) -> Tensor:
         """Anchors (N, 4) of a level's map."""
         height, width = x.shape[2:]
         stride = STRIDES[level]
@@ -210,13 +210,13 @@ class KeypointRCNN(nn.Module):
         self,
         maps: list[Tensor],
         regions: list[Tensor],
-        frames: list[_Frame],
+        frames: list[Frame],
         min_score: float,
         max_people: int,
     ) -> list[tuple[Tensor, Tensor]]:
         """Boxes (N, 4) and scores (N,) of every picture's people, in pixels of its frame."""
         d = self.dialect
-        logits, deltas = self.roi_heads.boxes(self._pool(maps, regions, self.plan.pooled))
+        logits, deltas = self.roi_heads.boxes(self.pool(maps, regions, self.plan.pooled))
         deltas = deltas / deltas.new_tensor(self.plan.box_weights)
         sizes = [len(rows) for rows in regions]
         answers = []
@@ -236,12 +236,12 @@ class KeypointRCNN(nn.Module):
         return answers
 
     def _locate(
-        self, maps: list[Tensor], found: list[tuple[Tensor, Tensor]], frames: list[_Frame]
+        self, maps: list[Tensor], found: list[tuple[Tensor, Tensor]], frames: list[Frame]
     ) -> list[Detections]:
         """Keypoints of the people found, and everything in pixels of the pictures."""
         d = self.dialect
         regions = [box * frame.zoom for (box, _), frame in zip(found, frames, strict=True)]
-        heatmaps = self.roi_heads.keypoints(self._pool(maps, regions, KEYPOINT_REGION))
+        heatmaps = self.roi_heads.keypoints(self.pool(maps, regions, KEYPOINT_REGION))
         answers = []
         for (box, score), frame, rows in zip(
             found, frames, heatmaps.split([len(rows) for rows in regions]), strict=True
@@ -253,7 +253,7 @@ class KeypointRCNN(nn.Module):
             )
         return answers
 
-    def _pool(self, maps: list[Tensor], regions: list[Tensor], side: int) -> Tensor:
+    def pool(self, maps: list[Tensor], regions: list[Tensor], side: int) -> Tensor:
         """Regions of all pictures, each read from its level: (R, C, side, side)."""
         d = self.dialect
         rows = torch.cat([F.pad(box, (1, 0), value=n) for n, box in enumerate(regions)])
