@@ -2,6 +2,9 @@
 
 python benchmarks/batch.py clips VIDEO [--count 200]     # many clips, some broken; then once more
 python benchmarks/batch.py kills VIDEO [--kills 20]      # killed again and again, and the result
+
+The kills hit a batch whose detector is the tests' (squares are people) at 20 frames a second, or
+with --networks the bundled one.
 """
 
 import argparse
@@ -29,7 +32,20 @@ from pose3d.video import Frame, Video, VideoWriter  # noqa: E402
 
 WIDTH = 480  # of the clips: what is measured is the batch, not the detector
 RUN = "from pose3d.cli import main; main(prog_name='pose3d')"
-OFTEN = f"import pose3d.journal; pose3d.journal.FLUSH_SECONDS = 1.0; {RUN}"
+OFTEN = "import pose3d.journal; pose3d.journal.FLUSH_SECONDS = 0.5"
+STAND_INS = f"""
+import sys, time
+sys.path.insert(0, {str(ROOT / "tests")!r})
+from conftest import find_squares, upright
+from pose3d import pipeline
+
+def slowly(pictures):
+    time.sleep(0.05 * len(pictures))
+    return find_squares(pictures)
+
+pipeline.loaded_detector = lambda options: slowly
+pipeline.loaded_lifter = lambda options: upright
+"""
 
 
 def frames_of(video: Path, count: int) -> list[Frame]:
@@ -131,24 +147,36 @@ def leftovers(folder: Path) -> list[str]:
     ]
 
 
-def kills(video: Path, count: int, options: list[str]) -> None:
+def squares(path: Path) -> None:
+    """A clip of two squares that walk across."""
+    sys.path.insert(0, str(ROOT / "tests"))
+    from conftest import write_clip
+
+    ways = (lambda n: (20 + 2 * n, 60), lambda n: (130 - n, 30))
+    write_clip(path, frames=60, squares=ways)
+
+
+def kills(video: Path, count: int, networks: bool, options: list[str]) -> None:
     """A batch that is killed at random moments, against one that is not."""
     chance = random.Random(0)
+    code = "\n".join([OFTEN, "" if networks else STAND_INS, RUN])
     with tempfile.TemporaryDirectory() as place:
         undisturbed, killed = Path(place, "undisturbed"), Path(place, "killed")
-        frames = frames_of(video, 120)
+        frames = frames_of(video, 60)
         for folder in (undisturbed, killed):
             (folder / "in").mkdir(parents=True)
             for n in range(3):
-                write(folder / "in" / f"clip{n}.mp4", frames[10 * n : 10 * n + 24])
+                path = folder / "in" / f"clip{n}.mp4"
+                write(path, frames[10 * n : 10 * n + 24]) if networks else squares(path)
         since = time.perf_counter()
-        subprocess.run(infer(undisturbed, *options), check=True, capture_output=True, cwd=ROOT)
+        command = infer(undisturbed, *options, code=code)
+        subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
         whole = time.perf_counter() - since
         print(f"undisturbed: {whole:.1f} s", flush=True)
         done, expected, equal, rounds, journals = 0, digests(undisturbed), 0, 0, 0
         while done < count:
             process = subprocess.Popen(
-                infer(killed, *options, code=OFTEN),
+                infer(killed, *options, code=code),
                 cwd=ROOT,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -163,7 +191,7 @@ def kills(video: Path, count: int, options: list[str]) -> None:
                 print(f"kill {done}: {len(digests(killed))} recordings", flush=True)
             if process.returncode == 0 or done == count:  # whole: compare, and begin anew
                 subprocess.run(
-                    infer(killed, *options, code=OFTEN), check=True, capture_output=True, cwd=ROOT
+                    infer(killed, *options, code=code), check=True, capture_output=True, cwd=ROOT
                 )
                 rounds += 1
                 equal += digests(killed) == expected
@@ -179,9 +207,10 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=["clips", "kills"])
     parser.add_argument("video", type=Path)
     parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--networks", action="store_true")
     parser.add_argument("--kills", type=int, default=20)
     chosen, rest = parser.parse_known_args()
     if chosen.what == "clips":
         clips(chosen.video.absolute(), chosen.count, rest)
     else:
-        kills(chosen.video.absolute(), chosen.kills, rest)
+        kills(chosen.video.absolute(), chosen.kills, chosen.networks, rest)
