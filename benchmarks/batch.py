@@ -168,21 +168,26 @@ def kills(video: Path, count: int, networks: bool, options: list[str]) -> None:
             for n in range(3):
                 path = folder / "in" / f"clip{n}.mp4"
                 write(path, frames[10 * n : 10 * n + 24]) if networks else squares(path)
-        since = time.perf_counter()
         command = infer(undisturbed, *options, code=code)
-        subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+        log = Path(place, "log")
+        command += ["--log-file", str(log)]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+        wait_for(process, log)
+        since = time.perf_counter()
+        process.wait()
         whole = time.perf_counter() - since
-        print(f"undisturbed: {whole:.1f} s", flush=True)
+        print(f"undisturbed: {whole:.1f} s of work", flush=True)
         done, expected, equal, rounds, journals = 0, digests(undisturbed), 0, 0, 0
+        command = [*infer(killed, *options, code=code), "--log-file", str(log)]
         while done < count:
+            log.unlink(missing_ok=True)
             process = subprocess.Popen(
-                infer(killed, *options, code=code),
-                cwd=ROOT,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+                command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
+            if chance.random() < 0.8:  # the others are hit while they begin
+                wait_for(process, log)
             try:
-                process.wait(chance.uniform(0.1, 0.6 * whole))
+                process.wait(chance.uniform(0, whole))
             except subprocess.TimeoutExpired:
                 os.kill(process.pid, signal.SIGKILL)
                 process.wait()
@@ -190,9 +195,7 @@ def kills(video: Path, count: int, networks: bool, options: list[str]) -> None:
                 journals += any((killed / "out").glob("*.journal"))
                 print(f"kill {done}: {len(digests(killed))} recordings", flush=True)
             if process.returncode == 0 or done == count:  # whole: compare, and begin anew
-                subprocess.run(
-                    infer(killed, *options, code=code), check=True, capture_output=True, cwd=ROOT
-                )
+                subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
                 rounds += 1
                 equal += digests(killed) == expected
                 left = leftovers(killed)
@@ -200,6 +203,12 @@ def kills(video: Path, count: int, networks: bool, options: list[str]) -> None:
                 for path in (killed / "out").rglob("*.*"):
                     path.unlink()
         print(f"{done} kills, {journals} with a journal, {equal} of {rounds} batches equal")
+
+
+def wait_for(process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Wait until a batch is at work, or over."""
+    while process.poll() is None and not (log.exists() and "started" in log.read_text("utf-8")):
+        time.sleep(0.05)
 
 
 if __name__ == "__main__":

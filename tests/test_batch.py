@@ -14,6 +14,7 @@ from test_cli import folder, names, run, walk
 import pose3d
 from pose3d import batch, pipeline
 from pose3d.batch import run as running
+from pose3d.batch.report import default_path
 from pose3d.errors import PoseError, UsageError
 from pose3d.sequence import Recording
 
@@ -246,6 +247,18 @@ def test_the_longest_comes_first(tmp_path: Path) -> None:
     jobs.append(batch.Job(tmp_path / "none.mp4", {}))
     order = [job.source.stem for job in running.longest_first(jobs)]
     assert order == ["60", "30", "10", "none"]
+
+
+def test_the_report_is_where_it_can_be_written(tmp_path: Path) -> None:
+    def place(*sources: Path, **where: Path) -> Path:
+        jobs = [batch.Job(source, {}) for source in sources]
+        return default_path(jobs, where.get("output"), None)
+
+    one, other = tmp_path / "x" / "a.mp4", tmp_path / "x" / "y" / "b.mp4"
+    one.parent.mkdir()
+    assert place(one, other) == tmp_path / "x" / "report.jsonl"
+    assert place(one, other, output=tmp_path) == tmp_path / "report.jsonl"
+    assert place(one, Path("/elsewhere/b.mp4")) == tmp_path / "x" / "report.jsonl"
 
 
 def test_python_does_many(folder: Path, tmp_path: Path) -> None:

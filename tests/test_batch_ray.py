@@ -44,7 +44,7 @@ def test_a_node_dies_and_every_video_is_done(tmp_path: Path) -> None:
     assert status.pop("broken") == "failed"
     assert len(status) == 5
     assert set(status.values()) == {"done"}
-    assert len(ear.begun) > len(jobs), "what the lost node did was begun again"
+    assert len(ear.starts) > len(jobs), "what the lost node did was begun again"
     assert len(list(tmp_path.glob("while_*.copy"))) == 5
 
 

@@ -15,8 +15,8 @@ from copying_stage import copy
 
 from pose3d import batch
 from pose3d.batch import workers
-from pose3d.batch.run import Listener, one_by_one, run
-from pose3d.batch.workers import Seat, deal, engine_for, seats
+from pose3d.batch.run import Listener, run
+from pose3d.batch.workers import Seat, deal, on_devices, seats
 from pose3d.errors import UsageError
 from pose3d.options import Options
 from pose3d.progress import Progress
@@ -28,12 +28,12 @@ PLACES = (Seat("cpu.1", "cpu", 1), Seat("cpu.2", "cpu", 1))
 class Ear(Listener):
     def __init__(self) -> None:
         self.places: dict[str, str] = {}
-        self.begun: list[str] = []
+        self.starts: list[str] = []
         self.order: list[str] = []
 
     def started(self, job: batch.Job, place: str = "") -> Progress:
         self.places[job.source.stem] = place
-        self.begun.append(job.source.stem)
+        self.starts.append(job.source.stem)
         return super().started(job, place)
 
     def ended(self, job: batch.Job, outcome: batch.Outcome) -> None:
@@ -128,6 +128,7 @@ def test_workers_do_not_outlive_their_parent(tmp_path: Path) -> None:
 def test_places_for_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     assert seats("cpu", 2) == [Seat("cpu.1", "cpu", 4), Seat("cpu.2", "cpu", 4)]
+    assert seats("auto", 2) == seats("cpu", 2)
     assert seats("auto", None) == [Seat("auto.1", "auto", 8)]
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     both = [Seat("cuda-0.1", "cuda:0", 4), Seat("cuda-1.2", "cuda:1", 4)]
@@ -145,11 +146,11 @@ def test_places_for_workers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_one_job_or_one_device_needs_no_process(tmp_path: Path) -> None:
     (job,) = jobs_of(tmp_path, "a")
-    engine = engine_for("cpu", 3, None, 1)
-    [(_, outcome)] = engine([job], batch.Work(copy, Options()), Listener())
+    work = batch.Work(copy, Options())
+    [(_, outcome)] = on_devices([job], work, Listener(), "cpu", 3, None)
     assert outcome.people == os.getpid()
     assert outcome.frames == 1
-    assert list(one_by_one([], batch.Work(copy, Options()), Listener())) == []
+    assert list(on_devices([], work, Listener(), "no device", None, None)) == []
 
 
 def test_loaded_models_stay_in_one_process(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pose3d.batch.on_ray import on_ray
 from pose3d.batch.report import Report, default_path
 from pose3d.batch.run import Engine, Listener, Results, preview, run, shard_of
 from pose3d.batch.stages import Outcome, Work, infer
-from pose3d.batch.workers import engine_for
+from pose3d.batch.workers import on_devices
 from pose3d.errors import UsageError
 from pose3d.look import SUFFIXES as SHOWN
 
@@ -159,7 +159,7 @@ def perform(
         engine = partial(on_ray, address=manner.ray, workers=manner.workers)
     else:
         logs = path and path.with_suffix("")
-        engine = engine_for(manner.device, manner.workers, logs, len(mine))
+        engine = partial(on_devices, device=manner.device, workers=manner.workers, logs=logs)
     return run(mine, work, listener, report, manner.retry_failed, engine)
 
 

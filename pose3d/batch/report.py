@@ -103,15 +103,20 @@ class Report:
 
 
 def default_path(jobs: list[Job], output: Path | None, shard: tuple[int, int] | None) -> Path:
-    """Where a report is put unless somebody says it: with the results, or above all inputs."""
+    """Where a report is put unless somebody says it: with the results, or above all inputs.
+
+    If that cannot be written, or is the root of all folders, it is beside the first input.
+    """
     name = f"report.{shard[0]}-of-{shard[1]}.jsonl" if shard else "report.jsonl"
     if output is not None:
         return output / name
     parents = [str(job.source.parent.resolve()) for job in jobs]
     try:
-        return Path(os.path.commonpath(parents)) / name
+        common = Path(os.path.commonpath(parents))
     except ValueError:  # on different drives
-        return Path(parents[0]) / name
+        common = Path(parents[0])
+    fitting = common.parent != common and os.access(common, os.W_OK)
+    return (common if fitting else Path(parents[0])) / name
 
 
 def table(outcomes: list[tuple[Job, Outcome]]) -> str:

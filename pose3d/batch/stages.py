@@ -104,7 +104,7 @@ class Work:
             facts |= {
                 "lifting": pipeline.lifting_facts({}, self.options, self.models.get("lifter"))
             }
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
     def settled(self, job: Job, made: str | None = None) -> Outcome | None:
         """What there is to say where there is nothing to do; None where there is.

@@ -13,13 +13,12 @@ import sys
 from collections import Counter, deque
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
 from pose3d.batch.inputs import Job
-from pose3d.batch.run import Engine, Listener, attempt, longest_first, one_by_one
+from pose3d.batch.run import Listener, attempt, longest_first, one_by_one
 from pose3d.batch.stages import FAILED, Outcome, Work
 from pose3d.errors import UsageError
 from pose3d.progress import Progress
@@ -56,9 +55,13 @@ def seats(device: str, workers: int | None) -> list[Seat]:
         If there is no such device.
     """
     devices = device.split(",")
-    if device == "cuda":
+    if device == "cuda" or (device == "auto" and (workers or 1) > 1):
         import torch
 
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+            devices = [device]
+    if device == "cuda":
         devices = [f"cuda:{n}" for n in range(torch.cuda.device_count())] or ["cuda"]
     if len(devices) > 1 or device == "cuda":
         from pose3d.detect.base import choose_device
@@ -73,21 +76,25 @@ def seats(device: str, workers: int | None) -> list[Seat]:
     return [Seat(f"{d.replace(':', '-')}.{n}", d, threads) for n, d in enumerate(chosen, 1)]
 
 
-def engine_for(device: str, workers: int | None, logs: Path | None, jobs: int) -> Engine:
-    """How to do so many jobs: here, if one worker is enough, or in processes.
+def on_devices(
+    jobs: Sequence[Job],
+    work: Work,
+    listener: Listener,
+    device: str,
+    workers: int | None,
+    logs: Path | None,
+) -> Generator[tuple[Job, Outcome]]:
+    """Do jobs here, if one worker is enough, or in processes.
 
     `logs` is what the workers' logs are called, but for the worker's name and suffix.
     """
-    places = seats(device, workers)[: max(jobs, 1)]
+    if not jobs:
+        return
+    places = seats(device, workers)[: len(jobs)]
     if len(places) == 1:
-        return partial(_here, places[0])
-    return partial(deal, places=places, logs=logs)
-
-
-def _here(
-    seat: Seat, jobs: Sequence[Job], work: Work, listener: Listener
-) -> Generator[tuple[Job, Outcome]]:
-    return one_by_one(jobs, work.on(seat.device), listener)
+        yield from one_by_one(jobs, work.on(places[0].device), listener)
+    else:
+        yield from deal(jobs, work, listener, places, logs)
 
 
 def deal(
