@@ -31,7 +31,7 @@ PEERS = ROOT / ".venv" / "peers"
 MEDIAPIPE = "mediapipe==0.10.21"
 HEAVY = "package/pose_landmark_heavy.tflite"  # in the npm package
 OURS = "pose3d infer"
-SLOW_FRAMES = 4  # of programs that take seconds for each
+SLOW_FRAMES = 2  # of programs that take seconds for each
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,9 @@ def measured(video: Path, seconds: float, rounds: int) -> list[Row]:
     for number in range(rounds):
         for program in chosen:
             try:
-                runs[program.label].append(program.run(video, seconds))
+                answer = program.run(video, seconds)
+                runs[program.label].append(answer)
+                print(f"round {number + 1}, {program.label}: {answer}", file=sys.stderr)
             except RuntimeError as error:
                 print(f"left out of round {number + 1}: {error}", file=sys.stderr)
     ours = Row.of(OURS, runs[OURS], 1).median
