@@ -62,6 +62,24 @@ def motion(archive: str, clip: str, eye: tuple[float, float, float], pitch: floa
     return Scene(times, seen[:, :17], seen[:, COCO_OF_POINTS], matrix, rotation)
 
 
+def part_of(archive: str, every: int, target: Path) -> Path:
+    """A file with every n-th clip of one of the motion archives."""
+    with np.load(MOTION / archive, allow_pickle=False) as data:
+        arrays = {name: data[name] for name in data.files}
+    clips, rows = len(arrays["start"]), len(arrays["root"])
+    chosen = np.arange(0, clips, every)
+    spans = zip(arrays["start"][chosen], arrays["length"][chosen], strict=True)
+    kept = np.concatenate([np.arange(start, start + length) for start, length in spans])
+    for name, array in arrays.items():
+        if array.shape[:1] == (clips,):
+            arrays[name] = array[chosen]
+        elif array.shape[:1] == (rows,):
+            arrays[name] = array[kept]
+    arrays["start"] = (np.cumsum(arrays["length"]) - arrays["length"]).astype(np.int32)
+    np.savez(target, **arrays)
+    return target
+
+
 def slow(chance: np.random.Generator, shape: tuple[int, ...], half: float) -> NDArray[np.float64]:
     """Noise of unit variance over axis 0 that changes within about `half` frames."""
     window = np.hanning(2 * round(half) + 3)[1:-1]

@@ -1,11 +1,16 @@
 """Bodies keep their size over a clip, and poses get no worse for it."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-from imitate import MOTION, TRUTH, detected, lifted, motion, walker
+from imitate import MOTION, TRUTH, detected, lifted, motion, part_of, walker
 
 from pose3d.body import MIRROR_BONES, bone_lengths, scaled, stature, steady
+from pose3d.evaluate.lifter import evaluate_lifter
 from pose3d.evaluate.poses import pose_errors
+from pose3d.evaluate.steadied import Steadied
+from pose3d.lift import load_lifter
 from pose3d.sequence import Pose3D
 from pose3d.skeleton import H36M_PARENTS
 
@@ -50,6 +55,19 @@ def test_squats_of_hdm05_get_no_worse() -> None:
         before = pose_errors(joints, scene.joints).pa_mpjpe
         change.append(pose_errors(after, scene.joints).pa_mpjpe - before)
     assert np.mean(change) < 1
+
+
+@pytest.mark.skipif(not MOTION.is_dir(), reason="the motion archives are not here")
+def test_what_our_lifter_makes_of_hdm05_gets_no_worse(tmp_path: Path) -> None:
+    """`benchmarks/steady.py` measures more of it."""
+    lifter = load_lifter("temporal", "cpu")
+    archive = part_of("hdm05.npz", 60, tmp_path / "part.npz")
+    before, after = (
+        evaluate_lifter(model, archive, views=2).all.pa_mpjpe
+        for model in (lifter, Steadied(lifter))
+    )
+    assert before < 80
+    assert after < before + 1
 
 
 def test_a_wavering_scale_is_evened_out() -> None:

@@ -101,6 +101,35 @@ def test_uneven_times_are_kept() -> None:
     np.testing.assert_array_equal(person.keypoints.time, times)
 
 
+def test_a_long_track_is_kept_whole() -> None:
+    """Rows are packed on the way; those of a gap between them are still missing."""
+    gone = range(700, 715)
+    (person,) = follow(
+        lambda n: None if n in gone else (200 + n / 4, 300, 300), frames=1300, noise=0
+    )
+    assert len(person.keypoints) == 1300
+    lost = np.isin(np.arange(1300), gone)
+    np.testing.assert_array_equal(person.keypoints.found, ~lost)
+    np.testing.assert_allclose(xs(person)[~lost], 200 + np.flatnonzero(~lost) / 4, atol=1e-2)
+
+
+@pytest.mark.parametrize("turn", [(1, -1), (-1, 1)], ids=["upside down", "mirrored"])
+def test_turned_pictures_are_followed_alike(turn: tuple[int, int]) -> None:
+    """Two who cross, in a video that stands on its head or in a mirror."""
+    tracker = Tracker()
+    for n in range(90):
+        found = people([(100 + 6 * n, 300, 300), (640 - 6 * n, 330, 250)])
+        points = (found.keypoints - [400, 300]) * turn + [400, 300]
+        boxes = np.concatenate([points.min(1), points.max(1)], 1)
+        shown = People(*(a.astype(np.float32) for a in (boxes, found.scores, points)),
+                       found.keypoint_scores)  # fmt: skip
+        tracker.update(n, n / FPS, shown)
+    everyone = tracker.finish()
+    assert [len(person.keypoints) for person in everyone] == [90, 90]
+    paces = sorted(float(np.median(np.diff(xs(person)))) for person in everyone)
+    np.testing.assert_allclose(paces, [-6, 6], atol=0.1)
+
+
 def test_a_short_clip_still_has_people() -> None:
     assert len(follow(lambda n: (200, 300, 300), frames=4)) == 1
 

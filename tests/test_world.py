@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from pose3d.body import bone_lengths, scaled, stature, steady
 from pose3d.errors import UsageError
 from pose3d.sequence import Person, Pose3D
+from pose3d.skeleton import COCO, H36M
 from pose3d.world import parse_up, root_path, rotation_to_world, to_world
-from pose3d.world.feet import bent
+from pose3d.world.contact import Stance
+from pose3d.world.feet import bent, planted_path, with_feet_at
 from pose3d.world.frame import SOLE
 from pose3d.world.ground import level_up, posture_up, supports, tilted
+from pose3d.world.path import Evidence
 
 UP = np.array([0.0, 1.0, 0.0])
 needs_motion = pytest.mark.skipif(not MOTION.is_dir(), reason="the motion archives are not here")
@@ -256,6 +259,76 @@ def test_an_upside_down_video_has_its_floor_at_the_top() -> None:
     someone = prepared(turned)
     (placed,), _ = placed_by((someone,), [rays_of(turned, someone)])
     assert (placed.pose.world[:, 10, 1] > 1.3).all()
+
+
+def test_a_mirrored_video_has_the_same_floor() -> None:
+    """Left is then right, and somebody who walks away to the left walks away to the right."""
+    scene = walker()
+    mirror = np.array([-1.0, 1, 1])
+    joints = (scene.joints * mirror)[:, H36M.mirror]
+    keypoints = (scene.keypoints * mirror)[:, COCO.mirror]
+    rotation = mirror[:, None] * scene.rotation * mirror
+    turned = Scene(scene.times, joints, keypoints, scene.intrinsics, rotation)
+    someone = prepared(turned)
+    (placed,), facts = placed_by((someone,), [rays_of(turned, someone)], known_heights=(1,))
+    tilt = np.degrees(np.arccos(np.array(facts["rotation"])[1] @ rotation @ UP))
+    assert tilt < 2
+    true = true_world(turned)[:, 0]
+    away = np.linalg.norm((placed.pose.world[:, 0] - (true - true[0]))[:, [0, 2]], axis=1)
+    assert away.max() < 0.08 * 8
+    assert skating(placed).max() < 0.02
+
+
+def standing_legs(frames: int, leap: int) -> NDArray[np.float64]:
+    """Straight legs (T, 2, 3, 3) of somebody who stands, and from frame `leap` on a metre ahead."""
+    legs = np.zeros((frames, 2, 3, 3))
+    legs[:, :, 0, 1], legs[:, :, 1, 1], legs[:, :, 2, 1] = 0.9, 0.5, 0.1
+    legs[:, 0, :, 0], legs[:, 1, :, 0] = -0.1, 0.1
+    legs[:, :, 1, 2] = 0.02
+    legs[leap:, ..., 2] += 1
+    return legs
+
+
+def test_a_stance_ends_where_the_leg_no_longer_reaches() -> None:
+    """Every frame still marked has its foot in place, however long it was said to stand."""
+    legs = standing_legs(60, leap=40)
+    times = np.arange(60) / 30
+    place = legs[0, 0, 2]
+    stance = Stance(0, 0, slice(10, 45), place, 1.2)
+    moved, (kept,) = with_feet_at(legs, times, [stance], place[None], np.zeros(60))
+    assert 10 <= kept.rows.start < 15
+    assert 30 < kept.rows.stop < 44
+    np.testing.assert_allclose(
+        moved[kept.rows, 0, 2], np.tile(place, (60, 1))[kept.rows], atol=2e-5
+    )
+    for a, b in ((0, 1), (1, 2)):
+        before, after = (np.linalg.norm(x[:, :, a] - x[:, :, b], axis=-1) for x in (legs, moved))
+        np.testing.assert_allclose(after, before, atol=1e-9)
+
+
+def test_long_paths_are_solved_in_parts_that_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The walk there and back for minutes, and a foot that stands from one part into the next."""
+    scene = walker()
+    rows = np.concatenate([np.arange(240), np.arange(240)[::-1]] * 3)
+    joints, times = scene.joints[rows], np.arange(len(rows)) / 30
+    ankles = joints[:, [6, 3]] - joints[:, :1]
+    precise = np.tile(np.eye(3) / 0.1**2, (len(rows), 1, 1))
+    chance = np.random.default_rng(0)
+    seen = joints[:, 0] + chance.normal(0, 0.1, (len(rows), 3))
+    evidence = Evidence(precise, seen / 0.1**2)
+    stances = [
+        Stance(0, n % 2, slice(n * 30, n * 30 + 25), joints[n * 30, 6 - 3 * (n % 2)], 0.8)
+        for n in range(len(rows) // 30)
+    ]
+    stances[22] = replace(stances[22], rows=slice(660, 760))
+    heights = np.array([stance.place[1] for stance in stances])
+    calm = np.eye(3) / 10**2
+    whole, places = planted_path(evidence, ankles, times, stances, heights, calm)
+    monkeypatch.setattr("pose3d.world.feet.WINDOW", 700)
+    parts, parted = planted_path(evidence, ankles, times, stances, heights, calm)
+    np.testing.assert_allclose(parts, whole, atol=1e-3)
+    np.testing.assert_allclose(parted, places, atol=1e-3)
+    assert np.abs(np.diff(parts - whole, axis=0)).max() < 1e-4
 
 
 def test_nobody_and_the_unlifted_are_passed_on() -> None:
