@@ -88,6 +88,12 @@ def test_without_openvino_torch_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(detector([np.zeros((64, 64, 3), np.uint8)])) == 1
 
 
+def test_a_broken_openvino_is_said(monkeypatch: pytest.MonkeyPatch, network: CompactRCNN) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(PoseError, match="--engine torch"):
+        OpenVINODense(network)
+
+
 def test_another_engine_is_no_reason_to_run_again() -> None:
     facts = {"source": {"sha256": "0"}, "options": {"engine": "torch"}, "weights": {}}
     assert not differences({"source": {"sha256": "0"}, "options": {"engine": "auto"}}, facts)

@@ -48,24 +48,28 @@ class OpenVINODense:
     network
         Its weights are copied.
     precision
-        ``auto`` (bfloat16 on CPUs that compute with it, single on others), ``fp32`` or ``bf16``.
+        ``auto`` (bfloat16 on CPUs that compute with it, single on others), ``fp32``, ``bf16`` or
+        ``fp16``.
+
+    Attributes
+    ----------
+    precision
+        What ``auto`` became.
+
+    Raises
+    ------
+    PoseError
+        If OpenVINO does not work on this machine.
     """
 
     def __init__(self, network: CompactRCNN, precision: str = "auto") -> None:
-        import openvino
-
-        core = openvino.Core()
-        if precision == "auto":
-            native = core.get_property("CPU", "INFERENCE_PRECISION_HINT") == openvino.Type.bf16
-            precision = "bf16" if native else "fp32"
-        settings = {
-            "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            "ENABLE_CPU_PINNING": False,  # else two runs at once share a core and leave one idle
-        }
-        self.precision = precision
-        self._request = core.compile_model(_model(network), "CPU", settings).create_infer_request()
+        try:
+            self.precision, self._request = _compiled(network, precision)
+        except (ImportError, RuntimeError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise PoseError(
+                f"openvino does not start: use --engine torch, or install it anew: {reason}"
+            ) from error
 
     def __call__(self, pictures: Tensor) -> Maps:
         """As :meth:`CompactRCNN.dense`, of one picture (1, 3, H, W) on the CPU.
@@ -74,6 +78,23 @@ class OpenVINODense:
         """
         self._request.infer([pictures.permute(0, 2, 3, 1).contiguous().numpy()])
         return Maps(*(torch.from_numpy(tensor.data) for tensor in self._request.output_tensors))
+
+
+def _compiled(network: CompactRCNN, precision: str) -> tuple[str, Any]:
+    """The precision chosen, and what runs the graph."""
+    import openvino
+
+    core = openvino.Core()
+    if precision == "auto":
+        native = core.get_property("CPU", "INFERENCE_PRECISION_HINT") == openvino.Type.bf16
+        precision = "bf16" if native else "fp32"
+    settings = {
+        "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}[precision],
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "ENABLE_CPU_PINNING": False,  # else two runs at once share a core and leave one idle
+    }
+    return precision, core.compile_model(_model(network), "CPU", settings).create_infer_request()
 
 
 class _ChannelsLast(nn.Module):
