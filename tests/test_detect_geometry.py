@@ -58,3 +58,18 @@ def test_a_keypoint_outside_its_box_or_unknown_is_nowhere() -> None:
     assert (index[0, :2] == 64).all()
     assert weight[0, :2].sum(-1).tolist() == [1, 1]
     assert (index[0, 2] < 64).all()
+
+
+def test_mirrored_boxes_and_heatmaps_come_back() -> None:
+    rng = torch.Generator().manual_seed(0)
+    boxes = torch.rand(5, 4, generator=rng) * 50
+    widths = torch.full((5,), 120.0)
+    assert torch.allclose(geometry.mirrored(geometry.mirrored(boxes, widths), widths), boxes)
+    assert geometry.mirrored(torch.tensor([[10.0, 1, 30, 2]]), widths[:1]).tolist() == [
+        [90.0, 1, 110, 2]
+    ]
+    logits = torch.randn(5, 17, 8 * 8 + 1, generator=rng)
+    there = heatmaps.mirrored(logits)
+    assert torch.equal(heatmaps.mirrored(there), logits)
+    # The left wrist at the left edge is the right wrist at the right edge of the mirror image.
+    assert there[0, 10, 7] == logits[0, 9, 0]

@@ -58,6 +58,12 @@ def enlarge(boxes: Tensor, factor: float) -> Tensor:
     return torch.cat([centre - half * factor, centre + half * factor], -1)
 
 
+def mirrored(boxes: Tensor, widths: Tensor) -> Tensor:
+    """Boxes (N, 4) in the mirror images of pictures of `widths` (N,)."""
+    x0, y0, x1, y1 = boxes.unbind(-1)
+    return torch.stack([widths - x1, y0, widths - x0, y1], -1)
+
+
 def grid_anchors(height: int, width: int, stride: int, shapes: Tensor) -> Tensor:
     """Anchors (height * width * A, 4) of `shapes` (A, 2), width and height, at cell centres."""
     device = shapes.device

@@ -7,6 +7,7 @@ their size, so that nothing depends on how many regions fall on which level, and
 as one.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -236,8 +237,18 @@ class CompactRCNN(nn.Module):
         """People of pictures (B, 3, H, W), padded; `sizes` (B, 2) are width and height within."""
         return self.people(self.dense(pictures), sizes, limits)
 
-    def people(self, maps: Maps, sizes: Tensor, limits: Limits) -> Found:
-        """People of what :meth:`dense` made of pictures."""
+    def people(
+        self,
+        maps: Maps,
+        sizes: Tensor,
+        limits: Limits,
+        mirrored: Callable[[], Maps] | None = None,
+    ) -> Found:
+        """People of what :meth:`dense` made of pictures.
+
+        Where it is given, `mirrored` makes the same of the pictures' mirror images, once `maps` are
+        no longer needed: keypoints are then where both find them.
+        """
         regions, valid = self.propose(maps, sizes, limits)
         logits, deltas = self.classify(maps, regions)
         boxes = geometry.clip(geometry.decode(deltas * self.box_step, regions), sizes)
@@ -249,5 +260,8 @@ class CompactRCNN(nn.Module):
         picture, rank = keep.nonzero(as_tuple=True)
         boxes, scores = boxes[picture, rank], scores[picture, rank]
         areas = geometry.enlarge(boxes, KEYPOINT_MARGIN)
-        keypoints, mass = heatmaps.decode(self.heatmaps(maps, picture, areas), areas)
-        return Found(picture, boxes, scores, keypoints, mass)
+        found = self.heatmaps(maps, picture, areas)
+        if mirrored is not None:
+            across = geometry.mirrored(areas, sizes[picture, 0])
+            found = (found + heatmaps.mirrored(self.heatmaps(mirrored(), picture, across))) / 2
+        return Found(picture, boxes, scores, *heatmaps.decode(found, areas))

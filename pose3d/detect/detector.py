@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pose3d.detect.base import PeopleFinder
-from pose3d.detect.compact import CompactRCNN, Limits
+from pose3d.detect.compact import CompactRCNN, Limits, Maps
 from pose3d.detect.engine import OpenVINODense, choose_engine
 from pose3d.detect.framing import Framing, around, closer, whole
 from pose3d.likeness import oks
@@ -34,7 +34,8 @@ class Detector(PeopleFinder):
         Of the network's input at the first look, pixels; a picture's longer side is at most twice
         that.
     adapts
-        Whether there is a second look, at a scale that suits the people whom the first one saw.
+        Whether there is a second look, at a scale that suits the people whom the first one saw, and
+        of single pictures one in the mirror.
     device, precision
         Where and how to run.
     engine
@@ -101,28 +102,37 @@ class Detector(PeopleFinder):
         return [looks[0], *between, *looks[1:]]
 
     def _alike(self, pictures: list[NDArray[np.uint8]]) -> list[People]:
-        """People of pictures of one size, seen again where the first scale does not suit them."""
+        """People of pictures of one size, seen again at their scale and in the mirror.
+
+        What a video gains by going on, single pictures gain by more looks.
+        """
         first = self._whole(pictures[0])
         looks = self._look(pictures, first)
         if self.adapts:
             for n, people in enumerate(looks):
-                framing = closer([people], first, SECOND_LOOK)
-                if framing != first:
-                    [looks[n]] = self._look([pictures[n]], framing)
+                if len(people):
+                    framing = closer([people], first, SECOND_LOOK)
+                    [looks[n]] = self._look([pictures[n]], framing, mirror=True)
         return looks
 
     def _whole(self, picture: NDArray[np.uint8]) -> Framing:
         height, width = picture.shape[:2]
         return whole(width, height, self.short_side)
 
-    def _look(self, pictures: list[NDArray[np.uint8]], framing: Framing) -> list[People]:
-        """People of a region of pictures of one size."""
+    def _look(
+        self, pictures: list[NDArray[np.uint8]], framing: Framing, mirror: bool = False
+    ) -> list[People]:
+        """People of a region of pictures of one size; `mirror` looks at mirror images as well."""
         # Many at once make a CPU no faster, and their maps take memory.
         at_once = 1 if self.device.type == "cpu" else max(len(pictures), 1)
         parts = range(0, len(pictures), at_once)
-        return [p for at in parts for p in self._batch(pictures[at : at + at_once], framing)]
+        return [
+            p for at in parts for p in self._batch(pictures[at : at + at_once], framing, mirror)
+        ]
 
-    def _batch(self, pictures: list[NDArray[np.uint8]], framing: Framing) -> list[People]:
+    def _batch(
+        self, pictures: list[NDArray[np.uint8]], framing: Framing, mirror: bool
+    ) -> list[People]:
         x0, y0, x1, y1 = framing.region
         size = framing.size
         blend = cv2.INTER_AREA if framing.scale < 1 else cv2.INTER_LINEAR
@@ -135,7 +145,13 @@ class Detector(PeopleFinder):
         # The NHWC array seen as NCHW is channels-last already.
         x = torch.from_numpy(padded).to(self.device).permute(0, 3, 1, 2).float()
         sizes = torch.tensor([size] * len(pictures), device=self.device)
-        found = self.network.people(self.dense(x), sizes, self.limits)
+
+        def mirrored() -> Maps:
+            other = torch.zeros_like(x)
+            other[..., : size[0]] = x[..., : size[0]].flip(-1)
+            return self.dense(other)
+
+        found = self.network.people(self.dense(x), sizes, self.limits, mirrored if mirror else None)
         scores = calibrated(found.mass, self.calibration)
         ranks = found.scores * clarity(found.mass)
         back = torch.tensor([(x1 - x0) / size[0], (y1 - y0) / size[1]], device=self.device)

@@ -10,6 +10,8 @@ position to a fraction of a cell, and its mass says how sure the network is.
 import torch
 from torch import Tensor
 
+from pose3d.skeleton import COCO
+
 WINDOW = 2  # cells on every side of the peak that the mean is taken over
 
 
@@ -46,6 +48,13 @@ def targets(points: Tensor, boxes: Tensor, size: int) -> tuple[Tensor, Tensor]:
         torch.where(inside[..., None], index, size * size),
         torch.where(inside[..., None], weight, nowhere),
     )
+
+
+def mirrored(logits: Tensor) -> Tensor:
+    """Logits (R, 17, S * S + 1) of the mirror image's, left for right."""
+    size = int((logits.shape[-1] - 1) ** 0.5)
+    grid = logits[..., :-1].unflatten(-1, (size, size)).flip(-1).flatten(-2)
+    return torch.cat([grid, logits[..., -1:]], -1)[:, COCO.mirror.tolist()]
 
 
 def decode(logits: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
