@@ -2,7 +2,9 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_batch_workers import Ear, jobs_of
@@ -16,13 +18,33 @@ ray = pytest.importorskip("ray", reason="pip install 'pose3d[ray]'")
 import copying_stage  # noqa: E402
 
 
-def test_a_node_dies_and_every_video_is_done(tmp_path: Path) -> None:
+@pytest.fixture
+def cluster() -> Iterator[Any]:
+    """A cluster with one node."""
     from ray.cluster_utils import Cluster
 
     ray.cloudpickle.register_pickle_by_value(copying_stage)  # nodes have pose3d, not its tests
-    head = {"num_cpus": 1, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    node = cluster.add_node(num_cpus=1)
+    made = Cluster()
+    try:
+        add_node(made, include_dashboard=False)
+        yield made
+    finally:
+        made.shutdown()
+        ray.cloudpickle.unregister_pickle_by_value(copying_stage)
+
+
+def add_node(cluster: Any, **options: Any) -> Any:
+    """A node with one place."""
+    try:
+        return cluster.add_node(num_cpus=1, **options)
+    except Exception as error:
+        if "timed out" not in str(error):
+            raise
+        pytest.skip(f"this machine is too busy to start Ray: {error}")
+
+
+def test_a_node_dies_and_every_video_is_done(tmp_path: Path, cluster: Any) -> None:
+    node = add_node(cluster)
     jobs = jobs_of(tmp_path, "while_1", "while_2", "while_3", "while_4", "while_5", "broken")
     ear = Ear()
 
@@ -39,7 +61,6 @@ def test_a_node_dies_and_every_video_is_done(tmp_path: Path) -> None:
         results = list(on_ray(jobs, work, ear, cluster.address, None))
     finally:
         killer.join()
-        cluster.shutdown()
     status = {job.source.stem: outcome.status for job, outcome in results}
     assert status.pop("broken") == "failed"
     assert len(status) == 5
