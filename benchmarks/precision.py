@@ -1,6 +1,6 @@
 """What engine and precision do to the keypoints of the compact network.
 
-python benchmarks/precision.py ANNOTATIONS.json IMAGES [--every 10] [--json FILE]
+python benchmarks/precision.py ANNOTATIONS.json IMAGES [--every 10] [--short-side PX] [--json FILE]
 
 On labelled pictures in COCO's format, beside torch in single precision: OKS-AP, how many people of
 score 0.2 and more are found again, how far their keypoints of score 0.3 and more move, and
@@ -66,12 +66,19 @@ def main() -> None:
     parser.add_argument("annotations", type=Path)
     parser.add_argument("images", type=Path)
     parser.add_argument("--every", type=int, default=10)
+    parser.add_argument("--short-side", type=int, help="of the input; follows the people if absent")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     coco = read_annotations(chosen.annotations)
     pictures = coco["images"][:: chosen.every]
     detectors = [
-        load_detector(device="cpu", precision=precision, engine=engine, min_score=0.01)
+        load_detector(
+            device="cpu",
+            precision=precision,
+            engine=engine,
+            min_score=0.01,
+            short_side=chosen.short_side,
+        )
         for engine, precision in WAYS
     ]
     results: list[list[dict]] = [[] for _ in WAYS]
