@@ -4,8 +4,9 @@ python benchmarks/world.py [MINUTES...]
 
 The people are those of the rendered clip as a detector sees them, repeated there and back and
 shifted, at 30 frames a second. Lifting is imitated, since it is not what is measured. Each length
-runs in a process of its own. Memory is the peak of what is resident, less what was before the first
-frame: `data` is what goes in and comes out (keypoints and poses), `beyond` the rest.
+runs in a process of its own. Seconds are of processor time. Memory is the peak of what is resident,
+less what was before the first frame: `data` is what goes in and comes out (keypoints and poses),
+`beyond` the rest, with what the C library keeps of memory that was given back.
 """
 
 import json
@@ -54,11 +55,11 @@ def measured(minutes: float) -> dict[str, float]:
     lifter = _lifter()
     _run(60, lifter, camera)  # imports
     before = _peak()
-    since = time.perf_counter()
+    since = time.process_time()
     people = _tracked(frames)
-    between = time.perf_counter()
+    between = time.process_time()
     people, _ = Recipe(lifter, camera).follow(people)
-    end = time.perf_counter()
+    end = time.process_time()
     assert len(people) == PEOPLE
     assert all(len(person.keypoints) == frames for person in people)
     data = sum(_bytes(person) for person in people) / 1e6

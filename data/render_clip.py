@@ -33,10 +33,10 @@ def main() -> None:
     options = parser.parse_args()
 
     person = Dressed(Body(**PHENOTYPE), Outfit(**OUTFIT))
-    posed = turned(fitted(person, options.motion, CLIP, SECONDS, HEAD_RAISED), YAW)
-    posed = moved(posed, -posed.h36m[0, 0] * [1, 0, 1])
-    actor = Actor(person, posed, CLIP, SECONDS)
-    place = middle(posed)
+    posed = fitted(person, options.motion, CLIP, SECONDS, HEAD_RAISED)
+    posed = turned(moved(posed, -middle(posed)), YAW)
+    place = -posed.h36m[0, 0] * [1, 0, 1]
+    actor = Actor(person, moved(posed, place), CLIP, SECONDS)
     film = Film([actor], hall(place), camera_before(place, CAMERA_DISTANCE, SIZE))
     if options.stills:
         film.stills(options.out, options.stills)
