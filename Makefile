@@ -3,6 +3,7 @@
 # make lint    ruff and mypy
 
 PYTHON ?= python3
+PYTEST_ARGS ?= -n auto --maxprocesses 4
 BIN := .venv/bin
 STAMP := .venv/.installed
 

@@ -1,6 +1,7 @@
 """Small videos, and a detector and lifter that need no weights."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from pose3d.sequence import People, Recording
+
+# As the command line has it: tests run side by side, and threads that wait busily keep others out.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 ROOT = Path(__file__).resolve().parents[1]
 
