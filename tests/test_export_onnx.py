@@ -31,7 +31,9 @@ def test_the_compact_network_is_one_file(tmp_path: Path) -> None:
 
     weights = str(compact_file(tmp_path / "own.safetensors"))
     [path] = export_onnx(weights, tmp_path / "out.onnx", size=SIZE)
-    detector = pose3d.load_detector(weights, device="cpu", min_score=0.0, short_side=64, engine="torch")
+    detector = pose3d.load_detector(
+        weights, device="cpu", min_score=0.0, short_side=64, engine="torch"
+    )
     picture = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
     [people] = detector([picture])
     values = torch.from_numpy(picture).permute(2, 0, 1)[None].float().contiguous()
