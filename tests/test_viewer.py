@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -577,7 +578,11 @@ def test_pages_are_rendered_by_command(saved: Path, tmp_path: Path) -> None:
 
 def test_view_serves_until_it_is_interrupted(saved: Path) -> None:
     command = [sys.executable, "-m", "pose3d", "view", str(saved), "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as it:
+    # Where the tests run in the background, a shell has children ignore interrupts.
+    heed = partial(signal.signal, signal.SIGINT, signal.default_int_handler)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed
+    ) as it:
         try:
             assert it.stdout and it.stderr
             address = it.stdout.readline().strip()
