@@ -334,10 +334,29 @@ def test_options_from_file_and_environment(
     options = Recording.load(folder / "walk.pose3d.npz").meta["options"]
     assert (options["people"], options["start"]) == ("all", 0.2)
 
+    monkeypatch.setenv("POSE3D_PEOPLE", "2")  # for all commands; the one for infer goes before
+    monkeypatch.setenv("POSE3D_START", "0.3")
+    assert run("infer", video, "--config", file, "--overwrite").exit_code == 0
+    options = Recording.load(folder / "walk.pose3d.npz").meta["options"]
+    assert (options["people"], options["start"]) == (2, 0.2)
+    monkeypatch.setenv("POSE3D_DEVICE", "gpu?")
+    monkeypatch.setenv("POSE3D_MIN_SCORE", "much")
+    assert run("infer", video).exit_code == 2
+
     file.write_text("peopel = 3\n")
     result = run("infer", video, "--config", file)
     assert result.exit_code == 2
     assert "peopel is no option" in result.stderr
+
+
+def test_a_lifted_recording_is_lifted_anew_elsewhere(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    assert run("infer", walk(folder / "walk.mp4"), "--save", "npz").exit_code == 0
+    before, out = folder / "walk.pose3d.npz", tmp_path / "other"
+    assert run("lift", before, "--fov", "30", "-o", out).exit_code == 0
+    assert Recording.load(out / "walk.pose3d.npz").meta["options"]["fov"] == 30
+    assert run("lift", before, "--height", "banana", "-o", tmp_path / "third").exit_code == 2
 
 
 def test_quiet_says_nothing(run: Run, folder: Path) -> None:

@@ -288,7 +288,7 @@ def _run(
     earlier = None if overwrite else _earlier(job.outputs.get("npz"), facts)
     recording = earlier or make()
     outputs = job.outputs if overwrite else job.missing
-    if lifting and (overwrite or "lift" not in recording.meta.get("steps", ())):
+    if lifting and (not earlier or "lift" not in recording.meta.get("steps", ())):
         chosen = asdict(lifting) | {k: v for k, v in models.items() if k == "lifter"}
         recording = pipeline.lift(recording, progress=progress, **chosen)
         if earlier:

@@ -70,14 +70,31 @@ class Count(click.ParamType):
 def configure(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
     """Take defaults from a TOML file: its keys, and those of the table named as the command.
 
-    Keys are options without their dashes; ``[evaluate.poses]`` is for ``pose3d evaluate poses``.
+    Over them go environment variables that are for all commands. Keys are options without their
+    dashes; ``[evaluate.poses]`` is for ``pose3d evaluate poses``.
     """
     from pose3d.weights.defaults import config_file
 
     path = path or config_file()
     asked = ctx.get_parameter_source(str(param.name)) == ParameterSource.COMMANDLINE
-    if not asked and not path.is_file():
-        return
+    told = _from_file(ctx, path) if asked or path.is_file() else {}
+    ctx.default_map = told | _from_environment(ctx.command)
+
+
+def _from_environment(command: click.Command) -> dict[str, Any]:
+    """Options that are set for all commands, such as ``POSE3D_DEVICE``."""
+    found: dict[str, Any] = {}
+    for param in command.params:
+        value = os.environ.get(f"POSE3D_{str(param.name).upper()}")
+        # A variable of its own is heeded by click, or by whoever reads it.
+        if value and isinstance(param, click.Option) and param.name not in ("config", "registry"):
+            found[str(param.name)] = (
+                param.type.split_envvar_value(value) if param.multiple else value
+            )
+    return found
+
+
+def _from_file(ctx: click.Context, path: Path) -> dict[str, Any]:
     try:
         table = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -90,7 +107,7 @@ def configure(ctx: click.Context, param: click.Parameter, path: Path | None) -> 
     for name in ["", *ctx.command_path.split()[1:]]:
         table = table.get(name, {}) if name else table
         defaults |= {key: value for key, value in table.items() if not isinstance(value, dict)}
-    ctx.default_map = {key.replace("-", "_"): value for key, value in defaults.items()}
+    return {key.replace("-", "_"): value for key, value in defaults.items()}
 
 
 def _check_keys(path: Path, table: dict[str, Any], command: click.Command) -> None:
