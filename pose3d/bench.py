@@ -179,12 +179,9 @@ def parts_of(detector: Any) -> list[tuple[Any, str, str]]:
     from pose3d.detect import Detector
 
     network = detector.network
-    if isinstance(detector, Detector):
-        owners = (detector, network, network, network)
-        names = ("dense", "propose", "classify", "heatmaps")
-    else:
-        owners = (network,) * 4
-        names = ("dense", "_propose", "_classify", "_locate")
+    own = isinstance(detector, Detector)  # whose dense part an engine may run
+    owners = (detector if own else network, network, network, network)
+    names = ("dense", "propose", "classify", "heatmaps" if own else "locate")
     return list(zip(owners, names, ("dense", "proposals", "boxes", "keypoints"), strict=True))
 
 

@@ -7,8 +7,10 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 from conftest import ROOT
+from weight_files import arrays_of, save
 
-from pose3d.bench import Laps, Timing, bench, timed
+import pose3d
+from pose3d.bench import Laps, Timing, bench, parts_of, timed
 from pose3d.cli import main
 from pose3d.errors import PoseError
 
@@ -39,6 +41,14 @@ def test_the_command_prints_a_table_or_json() -> None:
     assert found["machine"]["cores"] >= 1
     assert found["frames_per_second"] > 0
     assert found["stages"]["detect"]["a_frame"] > found["parts"]["dense"]["a_frame"] > 0
+
+
+def test_every_detector_has_its_parts(tmp_path: Path) -> None:
+    public = save(tmp_path / "model.pkl", "detectron2", arrays_of("detectron2"))
+    for name in ("compact", str(public)):
+        parts = parts_of(pose3d.load_detector(name, device="cpu"))
+        assert [part for _, _, part in parts] == ["dense", "proposals", "boxes", "keypoints"]
+        assert all(callable(getattr(owner, method)) for owner, method, _ in parts)
 
 
 def test_what_is_no_video_is_said(tmp_path: Path) -> None:

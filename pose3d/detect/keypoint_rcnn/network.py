@@ -162,8 +162,8 @@ class KeypointRCNN(nn.Module):
     ) -> list[Detections]:
         maps, raw = self.dense(x)
         regions = self.propose(maps, raw, x.shape[2:], frames)
-        found = self._classify(maps, regions, frames, max(min_score, MIN_SCORE), max_people)
-        return self._locate(maps, found, frames)
+        found = self.classify(maps, regions, frames, max(min_score, MIN_SCORE), max_people)
+        return self.locate(maps, found, frames)
 
     def propose(
         self,
@@ -206,7 +206,7 @@ class KeypointRCNN(nn.Module):
             step = (padded[0] // height, padded[1] // width)
         return anchors.on_map(cell, height, width, step)
 
-    def _classify(
+    def classify(
         self,
         maps: list[Tensor],
         regions: list[Tensor],
@@ -235,7 +235,7 @@ class KeypointRCNN(nn.Module):
             answers.append((box[kept], score[kept]))
         return answers
 
-    def _locate(
+    def locate(
         self, maps: list[Tensor], found: list[tuple[Tensor, Tensor]], frames: list[Frame]
     ) -> list[Detections]:
         """Keypoints of the people found, and everything in pixels of the pictures."""
