@@ -60,8 +60,7 @@ def on_ray(
     UsageError
         If an actor finds the options wrong.
     """
-    if work.models:
-        raise UsageError("models that are loaded already stay in one process: name weights instead")
+    work.check_named()
     if not jobs:
         return
     ray = _connected(address)

@@ -89,6 +89,13 @@ class Work:
         """The same on another device."""
         return replace(self, options=replace(self.options, device=device))
 
+    def check_named(self) -> None:
+        """Refuse to go to other processes with models that are not named but loaded."""
+        if self.models:
+            raise UsageError(
+                "models that are loaded already stay in one process: name weights instead"
+            )
+
     def fingerprint(self, job: Job) -> str | None:
         """Of all that decides the outputs: file, options, weights; None without the file."""
         if not job.source.is_file():

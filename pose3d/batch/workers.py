@@ -107,8 +107,7 @@ def deal(
     UsageError
         If a worker finds the options wrong.
     """
-    if work.models:
-        raise UsageError("models that are loaded already stay in one process: name weights instead")
+    work.check_named()
     waiting = deque(longest_first(jobs))
     tries: Counter[Path] = Counter()
     workers = [_Worker(seat, work, logs) for seat in places[: len(waiting)]]
