@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from pose3d.errors import UsageError
+from pose3d.export import FORMATS
 
 SUFFIXES = {name: f".pose3d.{name}" for name in ("mp4", "gif", "png", "html")}
+WRITTEN = {name: form.ours for name, form in FORMATS.items()} | SUFFIXES  # all that --save knows
 VIEWS = ("side-by-side", "overlay", "3d")
 
 

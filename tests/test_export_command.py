@@ -12,8 +12,8 @@ from conftest import write_clip
 from performers import performance
 
 from pose3d.cli import main
-from pose3d.commands.motion import SUFFIXES
 from pose3d.export import FORMATS
+from pose3d.look import WRITTEN
 
 
 def run(*arguments: str | Path) -> Result:
@@ -132,7 +132,7 @@ def test_the_video_may_be_in_the_current_folder(
     assert "say where with --video" in result.output
 
 
-@pytest.mark.parametrize("name", SUFFIXES)
+@pytest.mark.parametrize("name", WRITTEN)
 def test_a_full_disk(name: str, film: Path, disk: Path) -> None:
     result = run("export", film, "--save", name, "-o", disk)
     assert result.exit_code == 1, result.output
@@ -141,7 +141,7 @@ def test_a_full_disk(name: str, film: Path, disk: Path) -> None:
     assert list(disk.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", SUFFIXES)
+@pytest.mark.parametrize("name", WRITTEN)
 def test_a_disk_that_cannot_be_written_to(name: str, film: Path, disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     try:

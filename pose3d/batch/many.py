@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pose3d import export, pipeline
+from pose3d import pipeline
 from pose3d.batch.inputs import VIDEOS, Job, expand, plan
 from pose3d.batch.on_ray import on_ray
 from pose3d.batch.report import Report, default_path
@@ -15,7 +15,7 @@ from pose3d.batch.run import Engine, Listener, Results, preview, run, shard_of
 from pose3d.batch.stages import Outcome, Work, infer
 from pose3d.batch.workers import on_devices
 from pose3d.errors import UsageError
-from pose3d.look import SUFFIXES as SHOWN
+from pose3d.look import WRITTEN
 
 Paths = str | os.PathLike[str]
 
@@ -117,11 +117,10 @@ def infer_many(
     """
     texts = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
     where = None if output is None else Path(output)
-    suffixes = {name: form.ours for name, form in export.FORMATS.items()} | SHOWN
     wanted = set(save)
-    if unknown := wanted - suffixes.keys():
-        raise UsageError(f"{min(unknown)!r} is no format: there are {', '.join(suffixes)}")
-    chosen = {name: suffix for name, suffix in suffixes.items() if name in wanted}
+    if unknown := wanted - WRITTEN.keys():
+        raise UsageError(f"{min(unknown)!r} is no format: there are {', '.join(WRITTEN)}")
+    chosen = {name: suffix for name, suffix in WRITTEN.items() if name in wanted}
     models = {k: v for k, v in options.items() if k in ("detector", "lifter") and callable(v)}
     work = Work(infer, pipeline.options_of(**options), overwrite, models)
     jobs = plan(expand(texts, VIDEOS, pattern=pattern), where, chosen)

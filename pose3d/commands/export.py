@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 import click
 
 from pose3d.commands.console import Bars, Console
-from pose3d.commands.motion import SUFFIXES
 from pose3d.commands.options import COMMON, Names, options
 from pose3d.errors import UsageError
 from pose3d.export import format_of
 from pose3d.look import SUFFIXES as SHOWN
-from pose3d.look import Look
+from pose3d.look import WRITTEN, Look
 
 if TYPE_CHECKING:  # numpy takes longer than all of `pose3d --help`
     from pose3d.batch import Job
@@ -22,7 +21,7 @@ if TYPE_CHECKING:  # numpy takes longer than all of `pose3d --help`
 @click.argument("inputs", nargs=-1, required=True, metavar="RECORDING... [FILE]")
 @options("output")
 @click.option(
-    "--save", type=Names(*SUFFIXES), default="", metavar=",".join(SUFFIXES),
+    "--save", type=Names(*WRITTEN), default="", metavar=",".join(WRITTEN),
     help="Which files to write, where no FILE is given.",
 )  # fmt: skip
 @click.option(
@@ -79,7 +78,7 @@ def _jobs(inputs: tuple[str, ...], save: tuple[str, ...], output: Path | None) -
     from pose3d.batch import RECORDINGS, Job, expand, plan
 
     if save:
-        suffixes = {name: SUFFIXES[name] for name in save}
+        suffixes = {name: WRITTEN[name] for name in save}
         return plan(expand(inputs, RECORDINGS, ours=True), output, suffixes)
     if len(inputs) < 2 or Path(inputs[-1]).suffix == "":
         raise UsageError(

@@ -13,12 +13,11 @@ from pose3d.commands.keypoints import keypoint_options
 from pose3d.commands.options import BATCH, COMMON, DETECTION, LIFTING, Names, Seconds, options
 from pose3d.export import FORMATS
 from pose3d.look import SUFFIXES as SHOWN
-from pose3d.look import VIEWS, Look
+from pose3d.look import VIEWS, WRITTEN, Look
 
 if TYPE_CHECKING:  # numpy takes longer than all of `pose3d --help`
     from pose3d.batch import Job, Outcome
 
-SUFFIXES = {name: form.ours for name, form in FORMATS.items()} | SHOWN
 KEYPOINT_FORMATS = [name for name, form in FORMATS.items() if not form.space]
 PLOTS = {"angles.png": ".angles.pose3d.png"}
 
@@ -40,7 +39,7 @@ plot_option = click.option(
 @click.command()
 @click.argument("videos", nargs=-1, required=True, metavar="VIDEO|FOLDER|GLOB|@LIST...")
 @options("output")
-@save_option("npz,mp4", SUFFIXES)
+@save_option("npz,mp4", WRITTEN)
 @plot_option
 @options(*DETECTION, *LIFTING, "overwrite", *BATCH, *COMMON)
 @click.pass_obj
@@ -224,7 +223,7 @@ def render(
 
 def _suffixes(names: Collection[str]) -> dict[str, str]:
     """How files are called; the recording itself comes first, whatever may become of the rest."""
-    return {name: suffix for name, suffix in (SUFFIXES | PLOTS).items() if name in names}
+    return {name: suffix for name, suffix in (WRITTEN | PLOTS).items() if name in names}
 
 
 def _report(console: Console, job: "Job", outcome: "Outcome", bars: Bars) -> None:
