@@ -65,17 +65,18 @@ def parse_height(text: str) -> float:
         If it is no height of a person.
     """
     number = text.strip().lower().replace(" ", "")
-    factor = 1.0
-    for unit, size in (("cm", 0.01), ("mm", 0.001), ("m", 1.0)):
+    in_a_metre = None
+    for unit, count in (("cm", 100), ("mm", 1000), ("m", 1)):
         if number.endswith(unit):
-            number, factor = number.removesuffix(unit), size
+            number, in_a_metre = number.removesuffix(unit), count
             break
-    else:
-        factor = 0.01 if number.isdecimal() and int(number) >= 40 else 1.0
     try:
-        height = float(number) * factor
+        value = float(number)
     except ValueError:
         raise UsageError(f"a height is given like 1.78m or 178cm, not {text!r}") from None
+    if in_a_metre is None:
+        in_a_metre = 100 if value >= 40 else 1
+    height = value / in_a_metre  # not times 0.01: 165 cm are 1.65 m to the last digit
     if not HEIGHTS[0] <= height <= HEIGHTS[1]:
         low, high = HEIGHTS
         raise UsageError(f"nobody is {text} tall: give a height from {low} to {high} m")

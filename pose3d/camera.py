@@ -100,6 +100,30 @@ class Camera:
         }
 
 
+def check_camera(
+    fov: float | None, focal_length: float | None, file: str | PathLike[str] | None
+) -> None:
+    """Refuse what can be no camera whatever the picture's size; as for :func:`choose_camera`.
+
+    Raises
+    ------
+    UsageError
+        If more than one is given, or an angle or length that no camera has.
+    """
+    given = {"--fov": fov, "--focal-length": focal_length, "--camera": file}
+    named = [name for name, value in given.items() if value is not None]
+    if len(named) > 1:
+        raise UsageError(f"{' and '.join(named)} say the same: give one")
+    low, high = FIELDS_OF_VIEW
+    if fov is not None and not low <= fov <= high:
+        raise UsageError(f"no camera sees {fov:g} degrees: give a --fov from {low:g} to {high:g}")
+    if focal_length is not None and not focal_length > 0:
+        raise UsageError(
+            f"no camera has a focal length of {focal_length:g} pixels: give more than 0, or the "
+            "angle with --fov"
+        )
+
+
 def choose_camera(
     size: tuple[int, int],
     *,
@@ -130,18 +154,10 @@ def choose_camera(
     PoseError
         If the file cannot be read.
     """
-    given = {"--fov": fov, "--focal-length": focal_length, "--camera": file}
-    named = [name for name, value in given.items() if value is not None]
-    if len(named) > 1:
-        raise UsageError(f"{' and '.join(named)} say the same: give one")
+    check_camera(fov, focal_length, file)
     if file is not None:
         return read_camera(file, size)
     if fov is not None:
-        low, high = FIELDS_OF_VIEW
-        if not low <= fov <= high:
-            raise UsageError(
-                f"no camera sees {fov:g} degrees: give a --fov from {low:g} to {high:g}"
-            )
         return _simple(max(size) / 2 / np.tan(np.radians(fov) / 2), size, "option")
     if focal_length is not None:
         low, high = (share * max(size) for share in FOCAL_LENGTHS)

@@ -15,6 +15,7 @@ from conftest import find_squares, upright, write_clip
 
 from pose3d import pipeline
 from pose3d.cli import main
+from pose3d.errors import UsageError
 from pose3d.sequence import Recording
 from pose3d.video import Video
 
@@ -221,6 +222,78 @@ def test_wrong_usage_is_code_2(run: Run, folder: Path) -> None:
         assert result.exit_code == 2, arguments
     assert run("infer").exit_code == 2
     assert names(folder) == ["walk.mp4"]
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--height", "9m"], "nobody is 9m tall"),
+        (["--height", "1=tall"], "1.78m or 178cm"),
+        (["--focal-length", "-3"], "a focal length of -3"),
+        (["--fov", "300"], "sees 300 degrees"),
+        (["--fov", "60", "--focal-length", "900"], "give one"),
+        (["--camera", "none.toml"], "--camera none.toml"),
+        (["--camera-up", "up"], "0,-1,0"),
+        (["--batch-size", "0"], "--batch-size"),
+        (["--short-side", "9999"], "--short-side"),
+        (["--min-score", "7"], "--min-score"),
+        (["--device", "gpu?"], "no device is called 'gpu?'"),
+        (["--dialect", "klingon"], "no dialect is called 'klingon'"),
+        (["--save", "npz,xls"], "'xls' is none of npz"),
+    ],
+)
+def test_wrong_values_are_refused_before_anything_is_loaded(
+    run: Run,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    says: str,
+    more: tuple[str, ...],
+) -> None:
+    for name in ("loaded_detector", "loaded_lifter", "weight_facts"):
+        monkeypatch.setattr(pipeline, name, lambda *_args: pytest.fail("is loaded"))
+    (folder / "walk.mp4").write_text("is not looked at")
+    result = run("infer", folder / "walk.mp4", *arguments, *more)
+    assert result.exit_code == 2, result.output
+    assert says in result.stderr
+    assert names(folder) == ["walk.mp4"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"precision": "fp8"},
+        {"engine": "steam"},
+        {"min_score": 2.0},
+        {"max_people": 0},
+        {"person": 0},
+        {"short_side": 3},
+        {"min_track": float("nan")},
+        {"focal_length": 0.0},
+        {"height": "9m"},
+    ],
+)
+def test_python_refuses_wrong_values_too(wrong: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        pipeline.infer("walk.mp4", **wrong)
+
+
+def test_spellings_of_an_option_are_one(run: Run, folder: Path) -> None:
+    video = walk(folder / "walk.mp4")
+    said = ("--height", "178", "--camera-up", "0,-1,0", "--skip", "feet,clean")
+    assert run("infer", video, *said).exit_code == 0
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    for height in ("178cm", "1.78m", "1.78", "1780mm"):
+        said = ("--height", height, "--camera-up", "0,-2.0,0", "--skip", "clean,feet")
+        result = run("infer", video, *said)
+        assert result.exit_code == 0, result.output
+        assert "nothing to do" in result.stdout
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+    assert Recording.load(folder / "walk.pose3d.npz").meta["options"]["height"] == "1.78m"
+    one, other = pipeline.Options(height="2=165cm, 1=1.8"), pipeline.Options(height="1=180,2=1.65m")
+    assert one == other
+    assert run("infer", video, "--height", "1.79").exit_code == 1
 
 
 def test_nobody_is_a_success(run: Run, folder: Path) -> None:

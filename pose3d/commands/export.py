@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from pose3d.commands.console import Bars, Console
-from pose3d.commands.options import COMMON, Names, options
+from pose3d.commands.options import COMMON, options
+from pose3d.commands.values import Names
 from pose3d.errors import UsageError
 from pose3d.export import format_of
 from pose3d.look import SUFFIXES as SHOWN

@@ -10,7 +10,8 @@ import click
 
 from pose3d.commands.console import Bars, Console
 from pose3d.commands.keypoints import keypoint_options
-from pose3d.commands.options import BATCH, COMMON, DETECTION, LIFTING, Names, Seconds, options
+from pose3d.commands.options import BATCH, COMMON, DETECTION, LIFTING, options
+from pose3d.commands.values import Names, Seconds
 from pose3d.export import FORMATS
 from pose3d.look import SUFFIXES as SHOWN
 from pose3d.look import VIEWS, WRITTEN, Look

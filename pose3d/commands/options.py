@@ -1,148 +1,17 @@
-"""Options that several commands share, from arguments, environment and configuration files."""
+"""Options that several commands share."""
 
 import logging
 import os
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from click.core import ParameterSource
+
+from pose3d.commands.configuration import configure
+from pose3d.commands.values import Count, Devices, Names, Part, Seconds
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Seconds(click.ParamType):
-    """``12.5``, ``12.5s``, ``1:30`` or ``1:02:03.5``."""
-
-    name = "time"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Seconds of a text or number."""
-        try:
-            parts = [float(part) for part in str(value).removesuffix("s").split(":")]
-        except ValueError:
-            parts = []
-        if not 1 <= len(parts) <= 3 or not all(0 <= part < float("inf") for part in parts):
-            self.fail(f"{value!r} is no time: write seconds, or 1:30", param, ctx)
-        return sum(part * 60**n for n, part in enumerate(reversed(parts)))
-
-
-class Names(click.ParamType):
-    """Names with commas between them, or a list of them in a configuration file."""
-
-    name = "names"
-
-    def __init__(self, *allowed: str) -> None:
-        self.allowed = allowed
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, ...]:
-        """The names, each once."""
-        parts = value.split(",") if isinstance(value, str) else value
-        names = tuple(dict.fromkeys(str(part).strip() for part in parts if str(part).strip()))
-        for name in names:
-            if name not in self.allowed:
-                self.fail(f"{name!r} is none of {', '.join(self.allowed)}", param, ctx)
-        return names
-
-
-class Count(click.ParamType):
-    """``all``, ``main`` or a number of people."""
-
-    name = "people"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> str | int:
-        """A number as int, the words as they are."""
-        if value in ("all", "main"):
-            return str(value)
-        if not str(value).isdecimal() or int(value) < 1:
-            self.fail(f"{value!r} is neither all, main nor a number above 0", param, ctx)
-        return int(value)
-
-
-def configure(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
-    """Take defaults from a TOML file: its keys, and those of the table named as the command.
-
-    Over them go environment variables that are for all commands. Keys are options without their
-    dashes; ``[evaluate.poses]`` is for ``pose3d evaluate poses``.
-    """
-    from pose3d.weights.defaults import config_file
-
-    path = path or config_file()
-    asked = ctx.get_parameter_source(str(param.name)) == ParameterSource.COMMANDLINE
-    told = _from_file(ctx, path) if asked or path.is_file() else {}
-    ctx.default_map = told | _from_environment(ctx.command)
-
-
-def _from_environment(command: click.Command) -> dict[str, Any]:
-    """Options that are set for all commands, such as ``POSE3D_DEVICE``."""
-    found: dict[str, Any] = {}
-    for param in command.params:
-        value = os.environ.get(f"POSE3D_{str(param.name).upper()}")
-        # A variable of its own is heeded by click, or by whoever reads it.
-        if value and isinstance(param, click.Option) and param.name not in ("config", "registry"):
-            found[str(param.name)] = (
-                param.type.split_envvar_value(value) if param.multiple else value
-            )
-    return found
-
-
-def _from_file(ctx: click.Context, path: Path) -> dict[str, Any]:
-    try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise click.UsageError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise click.UsageError(f"{path} is no TOML: {error}") from None
-    root = ctx.find_root().command
-    _check_keys(path, table, root)
-    defaults: dict[str, Any] = {}
-    for name in ["", *ctx.command_path.split()[1:]]:
-        table = table.get(name, {}) if name else table
-        defaults |= {key: value for key, value in table.items() if not isinstance(value, dict)}
-    return {key.replace("-", "_"): value for key, value in defaults.items()}
-
-
-def _check_keys(path: Path, table: dict[str, Any], command: click.Command) -> None:
-    """Refuse keys that are no option of a command, or of any below it, and unknown tables."""
-    known = _option_names(command)
-    commands = command.commands if isinstance(command, click.Group) else {}
-    for key, value in table.items():
-        if isinstance(value, dict) and key in commands:
-            _check_keys(path, value, commands[key])
-        elif isinstance(value, dict) or key.replace("-", "_") not in known:
-            raise click.UsageError(f"{path}: {key} is no option of pose3d")
-
-
-def _option_names(command: click.Command) -> set[str]:
-    names = {str(p.name) for p in command.params if isinstance(p, click.Option)}
-    if isinstance(command, click.Group):
-        names = names.union(*map(_option_names, command.commands.values()))
-    return names
-
-
-class Part(click.ParamType):
-    """``3/8``: the third of eight parts."""
-
-    name = "part"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        """Which part, and of how many."""
-        numbers = value if isinstance(value, tuple) else str(value).split("/")
-        whole = len(numbers) == 2 and all(str(n).isdecimal() for n in numbers)
-        part, parts = map(int, numbers) if whole else (0, 0)
-        if not 1 <= part <= parts:
-            self.fail(f"{value!r} is no part: write 1/8 to 8/8", param, ctx)
-        return part, parts
 
 
 TIMES = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
@@ -231,7 +100,8 @@ OPTIONS: dict[str, Callable[[F], F]] = {
         help="Your own names for weights, besides the public ones.",
     ),
     "device": click.option(
-        "--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:0,cuda:1",
+        "--device", type=Devices(), default="auto", show_default=True,
+        metavar="auto|cpu|cuda|cuda:0,cuda:1",
         help="Where the networks run; for several videos, cuda is every GPU.",
     ),
     "precision": click.option(
@@ -245,7 +115,7 @@ OPTIONS: dict[str, Callable[[F], F]] = {
         help="What runs the detector; auto is OpenVINO on a CPU, where it is installed.",
     ),
     "short_side": click.option(
-        "--short-side", type=click.IntRange(64), metavar="PX",
+        "--short-side", type=click.IntRange(64, 4096), metavar="PX",
         help="Of the detector's input; it follows the size of the people where not given.",
     ),
     "batch_size": click.option(
