@@ -5,7 +5,7 @@ import signal
 import time
 
 from pose3d.batch.inputs import Job
-from pose3d.batch.stages import Outcome
+from pose3d.batch.outcome import Outcome
 from pose3d.errors import PoseError, UsageError
 from pose3d.files import replacing
 from pose3d.options import Options

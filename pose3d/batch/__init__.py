@@ -1,22 +1,13 @@
 """Many files: what there is to do, what is done already, what becomes of each."""
 
+from pose3d.batch.drawing import render, video_of
 from pose3d.batch.inputs import OURS, PICTURES, RECORDINGS, VIDEOS, Input, Job, expand, plan
 from pose3d.batch.many import Manner, forecast, infer_many, perform
+from pose3d.batch.outcome import DIFFERENT, DONE, FAILED, SKIPPED, Outcome
 from pose3d.batch.report import Report, table
 from pose3d.batch.run import Listener, attempt
-from pose3d.batch.stages import (
-    DIFFERENT,
-    DONE,
-    FAILED,
-    SKIPPED,
-    Outcome,
-    Work,
-    detect,
-    infer,
-    lift,
-    render,
-    video_of,
-)
+from pose3d.batch.stages import detect, infer, lift
+from pose3d.batch.work import Work
 from pose3d.options import Options
 
 __all__ = [

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from pose3d.batch.inputs import Job
+from pose3d.batch.outcome import FAILED, Outcome
 from pose3d.batch.run import Listener, attempt, longest_first
-from pose3d.batch.stages import FAILED, Outcome, Work
+from pose3d.batch.work import Work
 from pose3d.batch.workers import TRIES
 from pose3d.errors import PoseError, UsageError
 from pose3d.progress import Progress

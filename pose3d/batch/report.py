@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pose3d.batch.inputs import Job
-from pose3d.batch.stages import DONE, FAILED, SKIPPED, Outcome
+from pose3d.batch.outcome import DONE, FAILED, SKIPPED, Outcome
 from pose3d.errors import PoseError
 from pose3d.files import check_writable
 

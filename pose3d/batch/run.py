@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from pose3d.batch.inputs import Job
+from pose3d.batch.outcome import DIFFERENT, FAILED, MadeOtherwiseError, Outcome
 from pose3d.batch.report import Report
-from pose3d.batch.stages import DIFFERENT, FAILED, MadeOtherwiseError, Outcome, Work
+from pose3d.batch.work import Work
 from pose3d.errors import PoseError, UsageError
 from pose3d.progress import Progress
 

@@ -1,0 +1,118 @@
+"""What is done to every job of a batch, and whether an earlier run has done it."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from pose3d import pipeline
+from pose3d.batch.inputs import Job
+from pose3d.batch.outcome import (
+    DIFFERENT,
+    FAILED,
+    SKIPPED,
+    MadeOtherwiseError,
+    Outcome,
+    check_alike,
+    meta_of,
+)
+from pose3d.batch.stages import detect, infer
+from pose3d.errors import PoseError, UsageError
+from pose3d.options import WITHOUT_EFFECT, Options
+from pose3d.progress import Progress
+
+
+@dataclass(frozen=True)
+class Work:
+    """A stage with its options: what is done to every job of a batch.
+
+    Attributes
+    ----------
+    stage
+        Such as :func:`infer`.
+    options, overwrite
+        For the stage.
+    models
+        A detector or lifter that is loaded already, by these names.
+    """
+
+    stage: Callable[..., Outcome]
+    options: Options
+    overwrite: bool = False
+    models: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, job: Job, progress: Progress) -> Outcome:
+        """Do a job."""
+        return self.stage(job, self.options, self.overwrite, progress, **self.models)
+
+    def on(self, device: str) -> "Work":
+        """The same on another device."""
+        return replace(self, options=replace(self.options, device=device))
+
+    def check_named(self) -> None:
+        """Refuse to go to other processes with models that are not named but loaded."""
+        if self.models:
+            raise UsageError(
+                "models that are loaded already stay in one process: name weights instead"
+            )
+
+    def fingerprint(self, job: Job) -> str | None:
+        """Of all that decides the outputs: file, options, weights; None without the file."""
+        if not job.source.is_file():
+            return None
+        facts: dict[str, Any] = {
+            "source": pipeline.stamp_of(job.source),
+            "options": {k: v for k, v in asdict(self.options).items() if k not in WITHOUT_EFFECT},
+            "detector": pipeline.weight_facts(
+                self.options, "detector", self.models.get("detector")
+            ),
+        }
+        if self.stage is infer:
+            facts |= {
+                "lifting": pipeline.lifting_facts({}, self.options, self.models.get("lifter"))
+            }
+        return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+    def settled(self, job: Job, made: str | None = None) -> Outcome | None:
+        """What there is to say where there is nothing to do; None where there is.
+
+        Parameters
+        ----------
+        job
+            What to look at.
+        made
+            Fingerprint of what an earlier run made, for outputs that hold no facts themselves.
+        """
+        if self.overwrite or "picture" in job.outputs:
+            return None
+        try:
+            done = self._is_done(job, made)
+        except MadeOtherwiseError as error:
+            return Outcome(DIFFERENT, str(error))
+        except PoseError as error:
+            return Outcome(FAILED, str(error))
+        if done and job.journal:
+            job.journal.unlink(missing_ok=True)  # of a run that was killed at the very end
+        return Outcome(SKIPPED) if done else None
+
+    def _is_done(self, job: Job, made: str | None) -> bool:
+        path = job.outputs.get("npz") or job.outputs.get("json")
+        if path is None:
+            if job.missing or not job.source.is_file():
+                return False
+            if made and made != self.fingerprint(job):
+                raise MadeOtherwiseError(
+                    f"{job.source} changed since, or was run with other options: --overwrite "
+                    "replaces what is there, -o DIR keeps it"
+                )
+            return True
+        if not path.exists():
+            return False
+        meta = meta_of(path)
+        detector = self.models.get("detector")
+        facts = pipeline.detection_facts(job.source, self.options, detector, meta)
+        if self.stage is infer:
+            facts |= pipeline.lifting_facts(facts, self.options, self.models.get("lifter"))
+        check_alike(path, meta, facts)
+        return not job.missing and (self.stage is detect or "lift" in meta.get("steps", ()))
