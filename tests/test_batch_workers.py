@@ -16,7 +16,8 @@ from copying_stage import copy
 from pose3d import batch
 from pose3d.batch import workers
 from pose3d.batch.run import Listener, run
-from pose3d.batch.workers import Seat, deal, on_devices, seats
+from pose3d.batch.seats import Seat, seats
+from pose3d.batch.workers import deal, on_devices
 from pose3d.errors import UsageError
 from pose3d.options import Options
 from pose3d.progress import Progress
@@ -57,7 +58,7 @@ def test_workers_share_jobs_and_are_replaced(tmp_path: Path) -> None:
     done = dict.fromkeys(("a", "dies_once", "b", "c"), "done")
     assert status == {**done, "broken": "failed", "dies": "failed"}
     assert "killed by signal 9" in by_name["dies"].reason
-    assert "twice" in by_name["dies"].reason
+    assert "2 times" in by_name["dies"].reason
     assert ".log" in by_name["dies"].reason
     assert by_name["a"].frames == 1, "the worker's device reaches the stage"
     assert os.getpid() not in {outcome.people for outcome in by_name.values()}
@@ -102,7 +103,8 @@ def test_workers_do_not_outlive_their_parent(tmp_path: Path) -> None:
             import sys
             from pathlib import Path
             from pose3d import batch
-            from pose3d.batch.workers import Seat, deal
+            from pose3d.batch.seats import Seat
+            from pose3d.batch.workers import deal
             sys.path.insert(0, {str(TESTS)!r})
             from copying_stage import copy
             if __name__ == "__main__":
@@ -126,7 +128,7 @@ def test_workers_do_not_outlive_their_parent(tmp_path: Path) -> None:
 
 
 def test_places_for_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     assert seats("cpu", 2) == [Seat("cpu.1", "cpu", 4), Seat("cpu.2", "cpu", 4)]
     assert seats("auto", 2) == seats("cpu", 2)
     assert seats("auto", None) == [Seat("auto.1", "auto", 8)]

@@ -75,6 +75,11 @@ class Job:
     journal: Path | None = None
 
     @property
+    def name(self) -> str:
+        """What it is called where jobs are told apart."""
+        return str(self.source)
+
+    @property
     def missing(self) -> dict[str, Path]:
         """Outputs that are not there yet."""
         return {name: path for name, path in self.outputs.items() if not path.exists()}

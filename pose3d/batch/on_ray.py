@@ -6,17 +6,15 @@ and outputs lie under the same paths on all nodes.
 """
 
 import logging
-from collections import Counter, deque
 from collections.abc import Generator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
+from pose3d.batch.dealing import Turns
 from pose3d.batch.inputs import Job
-from pose3d.batch.outcome import FAILED, Outcome
+from pose3d.batch.outcome import Outcome
 from pose3d.batch.run import Listener, attempt, longest_first
 from pose3d.batch.work import Work
-from pose3d.batch.workers import TRIES
 from pose3d.errors import PoseError, UsageError
 from pose3d.progress import Progress
 
@@ -91,7 +89,7 @@ def _deal(
     needs = {"num_gpus": 1} if gpus else {"num_cpus": 1}
     count = min(workers or gpus or int(room.get("CPU", 1)), len(jobs))
     kind = ray.remote(**needs)(_Actor)
-    waiting, tries = deque(longest_first(jobs)), Counter[Path]()
+    turns = Turns(longest_first(jobs))
     # What is awaited: an actor that is coming, without a job, or one at work, with it.
     awaited: dict[Any, tuple[Any, Job | None]] = {}
 
@@ -101,7 +99,7 @@ def _deal(
 
     for _ in range(count):
         ask()
-    while waiting or any(job for _, job in awaited.values()):
+    while turns or any(job for _, job in awaited.values()):
         (ready,), _ = ray.wait(list(awaited), num_returns=1)
         actor, job = awaited.pop(ready)
         try:
@@ -112,18 +110,15 @@ def _deal(
             ask()
             if job is None:
                 continue
-            tries[job.source] += 1
             _log.warning("the actor at work on %s was lost; another takes its place", job.source)
-            if tries[job.source] < TRIES:
-                waiting.appendleft(job)
-            else:
-                reason = f"{job.source}: its actor was lost, {TRIES} times ({type(error).__name__})"
-                yield job, Outcome(FAILED, reason)
+            outcome = turns.lost(job, f"its actor was lost ({type(error).__name__})")
+            if outcome is not None:
+                yield job, outcome
             continue
         if job is not None:
             yield job, answer
-        if waiting:
-            job = waiting.popleft()
+        if turns:
+            job = turns.next()
             listener.started(job, answer if isinstance(answer, str) else "ray")
             awaited[actor.do.remote(_absolute(job))] = actor, job
 

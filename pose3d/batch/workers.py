@@ -10,71 +10,24 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections import Counter, deque
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
+from pose3d.batch.dealing import Turns
 from pose3d.batch.inputs import Job
-from pose3d.batch.outcome import FAILED, Outcome
+from pose3d.batch.outcome import Outcome
 from pose3d.batch.run import Listener, attempt, longest_first, one_by_one
+from pose3d.batch.seats import Seat, seats
 from pose3d.batch.work import Work
 from pose3d.errors import UsageError
 from pose3d.progress import Progress
 
-TRIES = 2  # of a video whose worker dies
 GRACE = 20.0  # seconds that workers have to clean up after an interrupt
 LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Seat:
-    """A place for a worker: its name, its device, and how many threads it may use."""
-
-    name: str
-    device: str
-    threads: int
-
-
-def seats(device: str, workers: int | None) -> list[Seat]:
-    """Places for workers.
-
-    Parameters
-    ----------
-    device
-        As of the options; ``cuda`` is every GPU that is visible, and several can be named with
-        commas between them.
-    workers
-        How many; by default one for every device.
-
-    Raises
-    ------
-    UsageError
-        If there is no such device.
-    """
-    devices = device.split(",")
-    if device == "cuda" or (device == "auto" and (workers or 1) > 1):
-        import torch
-
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-            devices = [device]
-    if device == "cuda":
-        devices = [f"cuda:{n}" for n in range(torch.cuda.device_count())] or ["cuda"]
-    if len(devices) > 1 or device == "cuda":
-        from pose3d.detect.base import choose_device
-
-        for name in devices:
-            choose_device(name)
-    if workers is not None and workers < 1:
-        raise UsageError(f"{workers} workers do nothing: give 1 or more")
-    count = max(workers or 0, len(devices))
-    threads = max((os.cpu_count() or 1) // count, 1)
-    chosen = [devices[n % len(devices)] for n in range(count)]
-    return [Seat(f"{d.replace(':', '-')}.{n}", d, threads) for n, d in enumerate(chosen, 1)]
 
 
 def on_devices(
@@ -108,38 +61,105 @@ def deal(
     UsageError
         If a worker finds the options wrong.
     """
-    work.check_named()
-    waiting = deque(longest_first(jobs))
-    tries: Counter[Path] = Counter()
-    workers = [_Worker(seat, work, logs) for seat in places[: len(waiting)]]
-    try:
-        for worker in workers:
-            worker.give(waiting.popleft(), listener)
-        while busy := [worker for worker in workers if worker.job]:
-            ready = wait([worker.connection for worker in busy])
-            for worker in [worker for worker in busy if worker.connection in ready]:
-                job = worker.job
-                assert job is not None
-                outcome = worker.hear()
-                if outcome is None and worker.alive:
-                    continue
-                if outcome is None:
-                    tries[job.source] += 1
-                    _log.warning("%s; another takes its place", worker.obituary)
-                    if tries[job.source] < TRIES:
-                        waiting.appendleft(job)
-                    else:
-                        outcome = Outcome(FAILED, f"{job.source}: {worker.obituary}, twice")
-                    worker.replace()
-                if outcome is not None:
-                    yield job, outcome
-                worker.job = None
-                if waiting:
-                    worker.give(waiting.popleft(), listener)
-    finally:
-        for worker in workers:
+    with Crew(longest_first(jobs), work, listener, places, logs) as crew:
+        while crew.busy:
+            yield from crew.ended()
+
+
+class Crew:
+    """Workers at the jobs of a list, as a context manager; they are dismissed at its end.
+
+    Parameters
+    ----------
+    jobs
+        In the order in which they are begun.
+    work, listener
+        What is done to each, and who hears of it.
+    places
+        Of the workers, at most.
+    logs
+        What the workers' logs are called, but for the worker's name and suffix.
+    """
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        work: Work,
+        listener: Listener,
+        places: Sequence[Seat],
+        logs: Path | None,
+    ) -> None:
+        work.check_named()
+        self._turns = Turns(jobs)
+        self._listener = listener
+        self._workers = [_Worker(seat, work, logs) for seat in places[: len(jobs)]]
+
+    def __enter__(self) -> Self:
+        try:
+            for worker in self._workers:
+                worker.begin()
+                worker.give(self._turns.next(), self._listener)
+        except BaseException:
+            self._dismiss()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._dismiss()
+
+    @property
+    def busy(self) -> bool:
+        """Whether there are jobs that have not ended."""
+        return any(worker.job for worker in self._workers)
+
+    def ended(self, patience: float | None = None) -> list[tuple[Job, Outcome]]:
+        """Hear what workers have to say, and give those who are done another job.
+
+        Parameters
+        ----------
+        patience
+            Seconds to wait for something to be said; None for as long as it takes.
+
+        Returns
+        -------
+        list
+            Jobs that have ended by now, often none.
+
+        Raises
+        ------
+        UsageError
+            If a worker finds the options wrong.
+        """
+        busy = [worker for worker in self._workers if worker.job]
+        ready = wait([worker.connection for worker in busy], patience)
+        heard = [self._hear(worker) for worker in busy if worker.connection in ready]
+        return [pair for pair in heard if pair is not None]
+
+    def _hear(self, worker: "_Worker") -> tuple[Job, Outcome] | None:
+        """Take a worker's message; its job and what came of it if that has ended."""
+        job = worker.job
+        assert job is not None
+        outcome = worker.hear()
+        if outcome is None and worker.alive:
+            return None
+        if outcome is None:
+            _log.warning("%s; another takes its place", worker.obituary)
+            outcome = self._turns.lost(job, worker.obituary)
+            worker.begin()
+        worker.job = None
+        if self._turns:
+            worker.give(self._turns.next(), self._listener)
+        return None if outcome is None else (job, outcome)
+
+    def _dismiss(self) -> None:
+        for worker in self._workers:
             worker.dismiss()
-        for worker in workers:
+        for worker in self._workers:
             worker.wait()
 
 
@@ -152,9 +172,9 @@ class _Worker:
         self.log = logs and logs.with_name(f"{logs.name}.{seat.name}.log")
         self._work = work
         self._progress = Progress()
-        self.replace()
+        self._process: Any = None
 
-    def replace(self) -> None:
+    def begin(self) -> None:
         """Begin, or begin anew."""
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
@@ -202,12 +222,16 @@ class _Worker:
 
     def dismiss(self) -> None:
         """Let it end: now, if it is at work, and without leaving anything half-written."""
+        if self._process is None:
+            return
         if self.job and self._process.is_alive():
             self._process.terminate()
         self.connection.close()
 
     def wait(self) -> None:
         """See it end."""
+        if self._process is None:
+            return
         self._process.join(GRACE)
         if self._process.is_alive():
             self._process.kill()
