@@ -23,7 +23,7 @@ from pose3d.detect.compact import CompactRCNN
 from pose3d.detect.keypoint_rcnn import KeypointRCNN
 from pose3d.detect.keypoint_rcnn.dialect import DIALECTS, dialect_of
 from pose3d.errors import PoseError, UsageError
-from pose3d.train import keypoint_rcnn, people
+from pose3d.train import augment, keypoint_rcnn, people
 from pose3d.train.detector import Recipe, train
 from pose3d.train.initialise import begin, freeze
 from pose3d.train.losses import Losses
@@ -205,10 +205,10 @@ RUN = """
 import os, sys
 from pathlib import Path
 import torch
-from pose3d.train import people
+from pose3d.train import augment
 from pose3d.train.detector import Recipe, train
 torch.set_num_threads(1)
-people.cover = lambda pictures, *_: pictures
+augment.cover = lambda pictures, *_: pictures
 folder, init, out = map(Path, sys.argv[1:])
 log = print if os.environ.get("RANK", "0") == "0" else (lambda text: None)
 train(Recipe(folder / "notes.json", folder, out, init=init, steps=2, batch=2, canvas=64, report=1,
@@ -220,7 +220,7 @@ def test_two_processes_get_the_losses_of_one(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What covers a picture is another one of its process, so it would not be the same.
-    monkeypatch.setattr(people, "cover", lambda pictures, *_: pictures)
+    monkeypatch.setattr(augment, "cover", lambda pictures, *_: pictures)
     init, script, said = small(tmp_path, "caffe2"), tmp_path / "run.py", []
     train(recipe(data, tmp_path / "one", init=init, steps=2, report=1, warmup=1000), said.append)
     script.write_text(RUN)
@@ -267,6 +267,9 @@ def test_public_weights_stay_in_their_family(family: str, data: Path, tmp_path: 
     assert trained.metadata["fine_tuned_from"] == file.name
     assert trained.metadata["fine_tuned_from_sha256"] == before
     assert trained.metadata["licence"] == "unknown"
+    assert trained.metadata["short_side"] == str(SIDE)
+    assert pose3d.load_detector(str(out), device="cpu").short_side == SIDE  # what it was trained on
+    assert pose3d.load_detector(str(file), device="cpu", dialect=dialect).short_side == 800
     changed = {
         name
         for name, value in first.tensors.items()
@@ -274,7 +277,8 @@ def test_public_weights_stay_in_their_family(family: str, data: Path, tmp_path: 
     }
     assert changed and not any(".bn" in n or "downsample.1" in n for n in changed)
     assert {"backbone.body.conv1.weight", "rpn.head.cls_logits.bias"} <= changed
-    detector = pose3d.load_detector(str(out), device="cpu", min_score=0.05, short_side=64)
+    detector = pose3d.load_detector(str(out), device="cpu", min_score=0.05, short_side=72)
+    assert detector.short_side == 72
     [found] = detector([np.full((48, 64, 3), 90, np.uint8)])
     assert found.keypoints.shape == (len(found), 17, 2)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from pose3d.train import people
+from pose3d.train import augment, people
 from pose3d.train.detector import Recipe, train
 
 RUN = """
@@ -114,8 +114,8 @@ def test_augmented_keypoints_stay_on_what_they_mark(tmp_path: Path) -> None:
     image = {"id": 0, "file_name": "0.png", "width": 100, "height": 100}
     (tmp_path / "notes.json").write_text(json.dumps({"images": [image], "annotations": [note]}))
     bank = people.load_bank(tmp_path / "notes.json", tmp_path, torch.device("cpu"))
-    u = torch.rand(16, people.DRAWS, generator=torch.Generator().manual_seed(1))
-    batch = people.draw_batch(bank, torch.zeros(16, 4, dtype=torch.long), u, 128)
+    u = torch.rand(16, augment.DRAWS, generator=torch.Generator().manual_seed(1))
+    batch = augment.draw_batch(bank, torch.zeros(16, 4, dtype=torch.long), u, 128)
     seen = 0
     redness = batch.pictures[:, 0] - batch.pictures[:, 1:].mean(1)
     for n in range(16):

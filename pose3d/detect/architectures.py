@@ -9,13 +9,13 @@ import numpy as np
 from pose3d.detect.base import PeopleFinder
 from pose3d.detect.detector import Detector
 from pose3d.errors import PoseError, UsageError
+from pose3d.options import SHORT_SIDES
 from pose3d.weights.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from pose3d.detect.compact import CompactRCNN
 
 MAX_WIDTH = 1024  # of any layer of our own networks; a file could ask for all memory
-MIN_SIDE, MAX_SIDE = 64, 4096  # of the network's input, pixels
 
 
 def build(name: str, **config: Any) -> "CompactRCNN":
@@ -57,8 +57,9 @@ def detector(checkpoint: Checkpoint, short_side: int | None = None, **options: A
             f"does not know: it knows {', '.join(_DETECTORS)}"
         )
     if short_side is not None:
-        if not MIN_SIDE <= short_side <= MAX_SIDE:
-            raise UsageError(f"a short side of {short_side} is not {MIN_SIDE} to {MAX_SIDE} pixels")
+        low, high = SHORT_SIDES
+        if not low <= short_side <= high:
+            raise UsageError(f"a short side of {short_side} is not {low} to {high} pixels")
         options["short_side"] = short_side
     return _DETECTORS[checkpoint.architecture](checkpoint, options)
 
@@ -75,9 +76,7 @@ def _compact(checkpoint: Checkpoint, options: dict[str, Any]) -> PeopleFinder:
         calibration = np.array(json.loads(metadata["calibration"]), np.float32)
         if calibration.shape != (17, 2) or not np.isfinite(calibration).all():
             raise ValueError("the calibration is not 17 slopes and intercepts")
-        side = int(metadata["short_side"])
-        if not MIN_SIDE <= side <= MAX_SIDE:
-            raise ValueError(f"its short side is {side} pixels")
+        side = _side(metadata["short_side"])
     except (RuntimeError, ValueError, TypeError, AttributeError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise PoseError(f"the weights do not fit the compact network: {reason}") from error
@@ -92,7 +91,20 @@ def _keypoint_rcnn(checkpoint: Checkpoint, options: dict[str, Any]) -> PeopleFin
 
     if options.pop("engine", "auto") == "openvino":
         raise UsageError("public weights run with torch alone: leave --engine out")
+    if "short_side" in checkpoint.metadata:  # of weights that were fine-tuned at a size
+        try:
+            options = {"short_side": _side(checkpoint.metadata["short_side"]), **options}
+        except ValueError as error:
+            raise PoseError(f"the weights are damaged: {error}") from error
     return KeypointRCNNDetector(build_public(checkpoint), **options)
+
+
+def _side(text: str) -> int:
+    """The short side that weights were made for, pixels."""
+    side, (low, high) = int(text), SHORT_SIDES
+    if not low <= side <= high:
+        raise ValueError(f"its short side is {side} pixels")
+    return side
 
 
 _DETECTORS: dict[str, Callable[[Checkpoint, dict[str, Any]], PeopleFinder]] = {

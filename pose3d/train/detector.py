@@ -26,7 +26,7 @@ from pose3d.detect.load import load_detector
 from pose3d.errors import PoseError, UsageError
 from pose3d.evaluate.detector import DetectorScores, evaluate_detector
 from pose3d.files import replacing
-from pose3d.train import keypoint_rcnn, losses, people
+from pose3d.train import augment, keypoint_rcnn, losses, people
 from pose3d.train.calibrate import calibrate, plot
 from pose3d.train.initialise import BROUGHT, NO_CALIBRATION, Start, balance, begin, freeze
 from pose3d.train.schedule import choose_half, described, ema, follow, resume, save_state, schedule
@@ -239,15 +239,15 @@ def draw(
     device: torch.device,
     rank: int = 0,
     world: int = 1,
-) -> tuple[people.Batch, Tensor]:
+) -> tuple[augment.Batch, Tensor]:
     """A process's share of a step's pictures, and of the `draws` numbers that the losses use."""
     chance = torch.Generator(device).manual_seed(recipe.seed * 1_000_003 + step)
     rows = torch.randint(len(bank), (recipe.batch, 4), generator=chance, device=device)
-    u = torch.rand(recipe.batch, people.DRAWS + draws, generator=chance, device=device)
+    u = torch.rand(recipe.batch, augment.DRAWS + draws, generator=chance, device=device)
     share = recipe.batch // world
     mine = slice(rank * share, (rank + 1) * share)
-    batch = people.draw_batch(bank, rows[mine], u[mine, : people.DRAWS], recipe.canvas, sprites)
-    return batch, u[mine, people.DRAWS :]
+    batch = augment.draw_batch(bank, rows[mine], u[mine, : augment.DRAWS], recipe.canvas, sprites)
+    return batch, u[mine, augment.DRAWS :]
 
 
 def _compile(network: nn.Module, parts: tuple[str, ...]) -> None:
@@ -255,10 +255,10 @@ def _compile(network: nn.Module, parts: tuple[str, ...]) -> None:
     for part in parts:
         network.get_submodule(part).compile(dynamic=False)
     for module, name in (
-        (people, "sample"),
-        (people, "paste"),
-        (people, "recolour"),
-        (people, "cover"),
+        (augment, "sample"),
+        (augment, "paste"),
+        (augment, "recolour"),
+        (augment, "cover"),
         (losses, "proposal_losses"),
     ):
         setattr(module, name, torch.compile(getattr(module, name), dynamic=False))
@@ -332,9 +332,7 @@ def _finish(
         log(f"keypoint scores: expected calibration error {honest.error:.4f}")
     else:
         log("keypoint scores are the family's own, not calibrated")
-    # The compact network's file says its size, which follows the people from there.
-    side = None if start.architecture == "compact" else recipe.short_side
-    detector = load_detector(file, short_side=side, **options)  # type: ignore[arg-type]
+    detector = load_detector(file, **options)  # type: ignore[arg-type]
     scores = evaluate_detector(*judged, detector)
     log(f"OKS-AP {scores.ap:.4f} on {scores.images} pictures: {scores}")
     return scores
@@ -348,10 +346,10 @@ def _save(
         "architecture": start.architecture,
         **start.metadata,
         "recipe": described(replace(recipe, init=start.source or None)),
+        "short_side": str(recipe.short_side),
     }
     if start.architecture == "compact":
         metadata["calibration"] = json.dumps(calibration.tolist())
-        metadata["short_side"] = str(recipe.short_side)
     path = recipe.out.absolute() / f"{start.architecture}.safetensors"
     with replacing(path) as part:
         save_file(weights, part, metadata)

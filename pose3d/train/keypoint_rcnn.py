@@ -52,7 +52,7 @@ class TrainingStep(nn.Module):
     def forward(
         self, pictures: Tensor, boxes: Tensor, keypoints: Tensor, ignore: Tensor, u: Tensor
     ) -> Losses:
-        """Losses of a batch (see `train.people.Batch`); `u` (B, DRAWS) is all the chance."""
+        """Losses of a batch (see `train.augment.Batch`); `u` (B, DRAWS) is all the chance."""
         network, extent = self.network, self.network.dialect.extent
         x = self.prepare(pictures)
         maps, raw = network.dense(x)

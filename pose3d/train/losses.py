@@ -44,7 +44,7 @@ class TrainingStep(nn.Module):
     def forward(
         self, pictures: Tensor, boxes: Tensor, keypoints: Tensor, ignore: Tensor, u: Tensor
     ) -> Losses:
-        """Losses of a batch (see `train.people.Batch`); `u` (B, DRAWS) is all the chance."""
+        """Losses of a batch (see `train.augment.Batch`); `u` (B, DRAWS) is all the chance."""
         network = self.network
         maps = network.dense(pictures)
         objectness, proposal = proposal_losses(maps, boxes, ignore)
