@@ -1,7 +1,5 @@
 """Files of calibrated cameras: our own, OpenCV's, Pose2Sim's, Qualisys'."""
 
-import json
-import tomllib
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -11,17 +9,18 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
+from pose3d import limits
 from pose3d.errors import PoseError
+from pose3d.parse import from_json, from_toml, read_bytes
 from pose3d.weights import sha256
 
-MAX_BYTES = 1 << 20
 SUBPIXELS = 64  # Qualisys counts in these
 QUALISYS_DISTORTION = (  # in OpenCV's order
     "radialDistortion1", "radialDistortion2", "tangentalDistortion1", "tangentalDistortion2",
     "radialDistortion3",
 )  # fmt: skip
 UNREADABLE = (
-    ValueError, KeyError, TypeError, AttributeError, RecursionError, ElementTree.ParseError,
+    ValueError, KeyError, TypeError, AttributeError, OverflowError, ElementTree.ParseError,
 )  # fmt: skip
 
 
@@ -80,17 +79,16 @@ def _split(path: str | PathLike[str]) -> tuple[Path, str | None]:
 def _cameras(path: Path) -> dict[str, Calibration]:
     """Every camera of a file by name."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise PoseError(f"{path} is too large for a camera file")
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_bytes(path, limits.CAMERA_BYTES).decode("utf-8-sig")
         if path.name.lower().endswith(".qca.txt") or text.lstrip().startswith("<"):
             return _qualisys(text)
-        values = tomllib.loads(text) if path.suffix.lower() == ".toml" else json.loads(text)
+        values = from_toml(text) if path.suffix.lower() == ".toml" else from_json(text)
         return _tables(values)
     except OSError as error:
         raise PoseError(f"{path} cannot be read: {error.strerror or error}") from error
     except UNREADABLE as error:
-        raise PoseError(f"{path} is no camera file that can be read ({error})") from error
+        reason = " ".join(str(error).split())[:100]
+        raise PoseError(f"{path} is no camera file that can be read ({reason})") from error
 
 
 def _tables(values: dict[str, Any]) -> dict[str, Calibration]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pose3d import limits
 from pose3d.errors import PoseError
 
 if TYPE_CHECKING:  # av takes longer than all of `pose3d --help`
@@ -18,7 +19,6 @@ if TYPE_CHECKING:  # av takes longer than all of `pose3d --help`
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-MAX_PIXELS = 8192 * 8192  # of a frame; a damaged or hostile header may claim anything
 HD_HEIGHT = 720  # from here on BT.709 is meant where a file does not say, as players take it
 UNSPECIFIED, BT709, BT601 = 2, 1, 5  # FFmpeg's numbers of colour spaces
 COVER = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC
@@ -150,8 +150,10 @@ def opened(path: Path, threads: str = "AUTO") -> Iterator[tuple["InputContainer"
         stream = streams[0]
         if stream.codec_context is None:
             raise PoseError(f"{path}: its codec is unknown here: convert it to H.264 first")
-        if stream.width * stream.height > MAX_PIXELS:
+        if stream.width * stream.height > limits.FRAME_PIXELS:
             raise PoseError(f"{path}: frames of {stream.width}x{stream.height} are too large")
+        # What the pictures themselves say may be another size.
+        stream.codec_context.options = {"max_pixels": str(limits.FRAME_PIXELS)}
         stream.thread_type = threads
         yield container, stream
 

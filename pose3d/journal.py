@@ -13,8 +13,9 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import time
-import zipfile
+import zlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import fields
@@ -24,21 +25,28 @@ from typing import Any, BinaryIO, NamedTuple, Self
 
 import numpy as np
 
+from pose3d import limits, npz
 from pose3d.errors import PoseError
 from pose3d.sequence import People
 from pose3d.video import Frame
 
 FLUSH_SECONDS = 10.0  # between records: what a kill may cost; shorter videos need no journal
 LOCK_SECONDS = 30.0  # to wait for another run to let go
-HEADER = b"pose3d journal 1\n"
-MAX_RECORD = 256 << 20  # bytes
+HEADER = b"pose3d journal 2\n"
 DIGEST = 32  # bytes of a SHA-256
+ROWS = 8  # of a picture, of which one is compared: damage comes in blocks of 16 or 8
+_FRAME = ("index", "time", "mark", "count")
 _NAMES = [field.name for field in fields(People)]
+
+
+class OtherFramesError(PoseError):
+    """A journal is of other frames than those that it is asked about."""
 
 
 class _Seen(NamedTuple):
     frame: int
     time: float
+    mark: int
     people: People
 
 
@@ -52,6 +60,9 @@ class Journal:
         the result is safe.
     facts
         What decides the answers, JSON-able: a journal of other facts is not used.
+    exact
+        Whether frames must have the same pictures, too: those of a part of a video, which began
+        at a key frame, may differ.
 
     Raises
     ------
@@ -59,8 +70,9 @@ class Journal:
         If it cannot be read or written.
     """
 
-    def __init__(self, path: Path, facts: dict[str, Any]) -> None:
+    def __init__(self, path: Path, facts: dict[str, Any], exact: bool = False) -> None:
         self.path = path
+        self._exact = exact
         text = json.dumps(facts, sort_keys=True)
         self._head = HEADER + hashlib.sha256(text.encode()).digest()
         self._known: deque[_Seen] = deque()
@@ -98,28 +110,31 @@ class Journal:
 
         Raises
         ------
-        PoseError
+        OtherFramesError
             If the journal is of other frames.
         """
         answers = []
         for frame in batch[: len(self._known)]:
-            number, when, people = self._known.popleft()
-            if (number, when) != (frame.index, frame.time):
-                raise PoseError(f"{self.path} is of another video: remove it")
-            answers.append(people)
+            seen = self._known.popleft()
+            same = (seen.frame, seen.time) == (frame.index, frame.time)
+            if not same or (self._exact and seen.mark != _mark(frame)):
+                raise OtherFramesError(f"{self.path} is of another video: remove it")
+            answers.append(seen.people)
         return answers
 
     def add(self, batch: Sequence[Frame], answers: Sequence[People]) -> None:
         """Take what was found in the next frames; written now and then."""
         self._fresh += [
-            _Seen(frame.index, frame.time, people)
+            _Seen(frame.index, frame.time, _mark(frame), people)
             for frame, people in zip(batch, answers, strict=True)
         ]
-        if self._fresh and time.monotonic() - self._flushed >= FLUSH_SECONDS:
+        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
         """Write what is new."""
+        if not self._fresh:
+            return
         payload = _packed(self._fresh)
         try:
             if self._file is None:
@@ -154,6 +169,22 @@ class Journal:
             self._file.write(self._head)
 
 
+def parts_of(path: Path) -> Path:
+    """The folder for the journals of a video's parts, beside its own journal."""
+    return path.with_name(f"{path.name}.parts")
+
+
+def forget(path: Path) -> None:
+    """Remove a video's journal, and those of its parts, once its recording is safe."""
+    path.unlink(missing_ok=True)
+    shutil.rmtree(parts_of(path), ignore_errors=True)
+
+
+def _mark(frame: Frame) -> int:
+    """Checksum of a picture, by which one that was decoded otherwise is noticed."""
+    return zlib.crc32(np.ascontiguousarray(frame.image[::ROWS]))
+
+
 def _lock(file: BinaryIO, path: Path) -> None:
     """Keep other runs away from the file as long as it is open; the kernel lets go of it.
 
@@ -183,6 +214,7 @@ def _packed(seen: Sequence[_Seen]) -> bytes:
         allow_pickle=False,
         index=np.array([s.frame for s in seen], np.int64),
         time=np.array([s.time for s in seen], np.float64),
+        mark=np.array([s.mark for s in seen], np.uint32),
         count=np.array([len(s.people) for s in seen], np.int64),
         **arrays,
     )
@@ -193,23 +225,20 @@ def _read(file: BinaryIO) -> list[_Seen]:
     """The next record; empty where there is none that is whole."""
     head = file.read(8 + DIGEST)
     length = int.from_bytes(head[:8], "little")
-    if len(head) < 8 + DIGEST or length > MAX_RECORD:
+    if len(head) < 8 + DIGEST or length > limits.RECORD_BYTES:
         return []
     payload = file.read(length)
     if hashlib.sha256(payload).digest() != head[8:]:
         return []
     try:
-        with zipfile.ZipFile(io.BytesIO(payload)) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > MAX_RECORD:
-                return []
-        with np.load(io.BytesIO(payload), allow_pickle=False) as arrays:
-            return _unpacked(dict(arrays))
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile):
+        archive = npz.Archive(io.BytesIO(payload))
+        return _unpacked({name: archive[name] for name in (*_FRAME, *_NAMES)})
+    except (ValueError, npz.DamagedError):
         return []
 
 
 def _unpacked(arrays: dict[str, Any]) -> list[_Seen]:
-    index, when, count = arrays["index"], arrays["time"], arrays["count"]
+    index, when, mark, count = (arrays[name] for name in _FRAME)
     total = int(count.sum())
     shapes = {
         "boxes": (total, 4),
@@ -217,13 +246,14 @@ def _unpacked(arrays: dict[str, Any]) -> list[_Seen]:
         "keypoints": (total, 17, 2),
         "keypoint_scores": (total, 17),
     }
-    if index.ndim != 1 or not index.shape == when.shape == count.shape or (count < 0).any():
+    alike = index.shape == when.shape == mark.shape == count.shape
+    if index.ndim != 1 or not alike or (count < 0).any():
         raise ValueError("frames and counts do not fit")
     if any(arrays[name].shape != shape for name, shape in shapes.items()):
         raise ValueError("arrays do not fit the counts")
     ends = np.cumsum(count)
     everyone = People(**{name: arrays[name] for name in _NAMES})
     return [
-        _Seen(int(i), float(t), everyone[end - n : end])
-        for i, t, n, end in zip(index, when, count, ends, strict=True)
+        _Seen(int(i), float(t), int(m), everyone[end - n : end])
+        for i, t, m, n, end in zip(index, when, mark, count, ends, strict=True)
     ]

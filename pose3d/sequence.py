@@ -6,7 +6,6 @@ A :class:`Recording` is what one video gives: for every :class:`Person` a 2D seq
 
 import json
 import os
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -15,10 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pose3d import limits, npz
 from pose3d.errors import PoseError
+from pose3d.facts import check_facts
+from pose3d.parse import from_json
 
 SCHEMA = 1
-MAX_ARRAY_BYTES = 2 << 30
 
 
 @dataclass(frozen=True)
@@ -179,20 +180,24 @@ class Recording:
         """
         path = Path(path)
         try:
-            _check_sizes(path)
-            with np.load(path, allow_pickle=False) as file:
-                meta = json.loads(str(file["meta"]))
+            with npz.opened(path) as archive:
+                meta = _meta(archive)
                 if meta.get("schema", 0) > SCHEMA:
                     raise PoseError(f"{path} was written by a newer pose3d: please upgrade")
-                count = len({n.split("/")[0] for n in file.files if n.startswith("person_")})
-                people = tuple(_person(file, i) for i in range(count))
-        except PoseError:
-            raise
+                count = len({n.split("/")[0] for n in archive.names if n.startswith("person_")})
+                if count > limits.PEOPLE:
+                    raise ValueError(f"{count:,} people are too many")
+                people = tuple(_person(archive, i) for i in range(count))
+                if len({person.id for person in people}) < count:
+                    raise ValueError("two people have the same number")
         except FileNotFoundError:
             raise PoseError(f"{path}: no such file") from None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, TypeError) as error:
+        except OSError as error:
+            raise PoseError(f"{path} cannot be read: {error.strerror or error}") from error
+        except (ValueError, npz.DamagedError) as error:
             raise PoseError(
-                f"{path} is not a recording of pose3d, or is damaged; `pose3d infer` makes them"
+                f"{path} is not a recording of pose3d, or is damaged ({error}); `pose3d infer` "
+                "makes them"
             ) from error
         return cls(meta, people)
 
@@ -223,34 +228,57 @@ def _arrays(person: Person) -> Iterator[tuple[str, NDArray[Any]]]:
             yield name, value
 
 
-def _person(file: Any, i: int) -> Person:
+def _meta(archive: npz.Archive) -> dict[str, Any]:
+    """The facts of a recording, checked."""
+    text = archive["meta"]
+    if text.shape != () or text.dtype.kind != "U" or text.nbytes > 4 * limits.META_BYTES:
+        raise ValueError("its facts are no text, or too long a one")
+    meta = from_json(str(text))
+    check_facts(meta)
+    return dict(meta)
+
+
+def _person(archive: npz.Archive, i: int) -> Person:
+    def array(name: str, kind: str, *shape: int) -> NDArray[Any]:
+        found = archive[f"person_{i}/{name}"]
+        if found.dtype.kind not in kind or found.shape != shape:
+            raise ValueError(f"person {i} has a {name} of shape {found.shape}")
+        return found
+
+    def places(name: str, *shape: int) -> NDArray[np.float32]:
+        found = array(name, "f", *shape)
+        if (np.abs(found) > limits.COORDINATE).any():
+            raise ValueError(f"person {i} has a {name} beyond everything")
+        return found.astype(np.float32, copy=False)
+
+    number, frame = array("id", "iu"), archive[f"person_{i}/frame"]
+    if frame.ndim != 1 or frame.dtype.kind not in "iu":
+        raise ValueError(f"person {i} has a frame of shape {frame.shape}")
+    length = len(frame)
+    time, score = array("time", "f", length), array("score_2d", "f", length, 17)
+    if not 0 < number < limits.NUMBER:
+        raise ValueError(f"person {i} has an impossible number")
+    if length and not (0 <= frame[0] < limits.FRAMES and (np.diff(frame) == 1).all()):
+        raise ValueError(f"person {i} has frames that are not in a row")
+    if not (np.isfinite(time).all() and (np.diff(time) > 0).all()):
+        raise ValueError(f"person {i} has times that do not rise")
+    if length and np.abs(time).max() > limits.HOURS * 3600:
+        raise ValueError(f"person {i} has times beyond {limits.HOURS} hours")
+    if not ((score >= 0) & (score <= 1)).all():
+        raise ValueError(f"person {i} has a score_2d outside of 0 to 1")
     keypoints = Keypoints2D(
-        **{attribute: file[f"person_{i}/{n}"] for n, attribute in _KEYPOINT_ARRAYS.items()}
+        frame.astype(np.int64, copy=False),
+        time.astype(np.float64, copy=False),
+        places("box", length, 4),
+        places("keypoints_2d", length, 17, 2),
+        score.astype(np.float32, copy=False),
     )
-    arrays = {
-        attribute: file[f"person_{i}/{n}"]
-        for n, attribute in _POSE_ARRAYS.items()
-        if f"person_{i}/{n}" in file.files
-    }
-    length = len(keypoints)
-    shapes = {
-        "box": (length, 4),
-        "keypoints": (length, 17, 2),
-        "score": (length, 17),
-        "joints": (length, 17, 3),
-        "root": (length, 3),
-        "world": (length, 17, 3),
-        "contact": (length, 2),
-    }
-    for name, value in {**vars(keypoints), **arrays}.items():
-        if value.shape != shapes.get(name, (length,)):
-            raise ValueError(f"person_{i}: {name} has shape {value.shape}")
-    pose = Pose3D(**arrays) if "joints" in arrays else None
-    return Person(int(file[f"person_{i}/id"]), keypoints, pose)
-
-
-def _check_sizes(path: Path) -> None:
-    """Refuse archives that would unpack to more than memory should hold."""
-    with zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > MAX_ARRAY_BYTES:
-            raise PoseError(f"{path} would unpack to over {MAX_ARRAY_BYTES >> 30} GiB: refused")
+    if f"person_{i}/joints_3d" not in archive:
+        return Person(int(number), keypoints)
+    more: dict[str, Any] = {}
+    for name, shape in (("root", (3,)), ("joints_world", (17, 3))):
+        if f"person_{i}/{name}" in archive:
+            more[_POSE_ARRAYS[name]] = places(name, length, *shape)
+    if f"person_{i}/contact" in archive:
+        more["contact"] = array("contact", "b", length, 2)
+    return Person(int(number), keypoints, Pose3D(places("joints_3d", length, 17, 3), **more))

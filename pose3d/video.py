@@ -7,6 +7,7 @@ the file, and its presentation time in seconds since the file's first frame.
 
 import queue
 import threading
+from array import array
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pose3d import limits
 from pose3d.decode import (
     Ledger,
     View,
@@ -26,6 +28,7 @@ from pose3d.decode import (
     count_before,
     declared,
     decoded,
+    has_times,
     opened,
     stamp_of,
     stamped,
@@ -122,9 +125,13 @@ class Video:
             if first is None:
                 raise PoseError(f"{self.path}: no frame can be read; is the file whole?")
             self._view = View.of(first, stream)
+            width, height = self._view.displayed
+            if width * height > limits.FRAME_PIXELS:
+                raise PoseError(f"{self.path}: frames of {width}x{height} are too large")
             self._first = stamp_of(first, container) or 0
             self.info = VideoInfo(
-                *self._view.displayed,
+                width,
+                height,
                 fps=float(stream.average_rate or 0),
                 rotation=self._view.rotation,
                 frames=self._estimate(container, stream),
@@ -142,6 +149,11 @@ class Video:
                 time = float((stamp - self._first) * base)
                 if time >= self.end - SAME_TIME:
                     break
+                if time > limits.HOURS * 3600:
+                    raise PoseError(
+                        f"{self.path}: a frame is at {time / 3600:.4g} hours, and up to "
+                        f"{limits.HOURS} can be read: end before it with --end"
+                    )
                 if time <= last:
                     ledger.repeated += 1
                     continue
@@ -163,6 +175,29 @@ class Video:
                 until = last + step
             lasts = declared(container, stream, self._first) if whole else None
             self._complain(ledger, until, 0.9 * step, lasts)
+
+    def times(self) -> NDArray[np.float64]:
+        """When every picture that the file stores is shown, seconds (N,); `n` is that of index `n`.
+
+        The file is read, but nothing decoded: the pictures need not all be whole. Empty where a
+        time is missing or the file breaks off, so that frames must be counted as they come out.
+        """
+        import av
+
+        stamps = array("q")
+        with opened(self.path) as (container, stream):
+            base = base_of(stream)
+            try:
+                for packet in container.demux(stream):
+                    if not packet.size or packet.is_discard:
+                        continue
+                    if packet.pts is None or not has_times(container):
+                        return np.zeros(0)
+                    if packet.pts >= self._first:
+                        stamps.append(packet.pts)
+            except av.FFmpegError:
+                return np.zeros(0)
+        return np.array([float((stamp - self._first) * base) for stamp in sorted(stamps)])
 
     def _frame(self, frame: "VideoFrame", index: int, time: float) -> Frame:
         return Frame(self._view.picture(frame), index, time)

@@ -137,7 +137,7 @@ def test_wrong_files_are_named(tmp_path: Path, name: str, text: str) -> None:
 def test_missing_and_huge_files(tmp_path: Path) -> None:
     with pytest.raises(PoseError, match="cannot be read"):
         read_camera(tmp_path / "no.toml", SIZE)
-    with pytest.raises(PoseError, match="too large"):
+    with pytest.raises(PoseError, match="larger than 1 MiB"):
         read_camera(written(tmp_path, "a.json", " " * (1 << 21)), SIZE)
 
 

@@ -337,15 +337,13 @@ def test_a_pickle_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_an_archive_that_would_fill_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pose3d import read2d
+    from pose3d import limits
     from pose3d.read2d import json_files
-    from pose3d.read2d import videopose3d as reader
 
     path = videopose3d(tmp_path / "walk.npz")
-    monkeypatch.setattr(reader, "MOST_BYTES", 100)
+    monkeypatch.setattr(limits, "UNPACKED_BYTES", (1000, 1000))
     with pytest.raises(PoseError, match="unpack"):
         read(path, fps=50)
-    monkeypatch.setattr(read2d, "MOST_ARRAY_BYTES", 1000)
     np.savez_compressed(tmp_path / "pose.npz", pose=np.zeros((100, 33, 3)))
     with pytest.raises(PoseError, match="unpack"):
         read(tmp_path / "pose.npz", fps=50, size=SIZE)

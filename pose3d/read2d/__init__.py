@@ -5,20 +5,19 @@ the file says they are, or are followed from frame to frame where it does not sa
 """
 
 import hashlib
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from pose3d import limits, npz
 from pose3d.errors import PoseError, UsageError
 from pose3d.sequence import SCHEMA, Recording
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from pose3d.read2d.found import Found
 
 FORMATS = ("alphapose", "coco", "mediapipe", "mmpose", "openpose", "videopose3d")
-MOST_ARRAY_BYTES = 2 << 30
 
 
 def read(
@@ -59,7 +58,7 @@ def read(
     path = Path(path)
     if form is not None and form not in FORMATS:
         raise UsageError(f"there is no format {form!r}: there are {', '.join(FORMATS)}")
-    if fps is not None and not 0 < fps < 1e6:
+    if fps is not None and not 0 < fps < limits.RATE:
         raise UsageError(f"{fps} frames a second are none")
     try:
         found = _found(path, size, form)
@@ -103,11 +102,10 @@ def is_openpose(folder: Path) -> bool:
 def is_recording(path: Path) -> bool:
     """Whether a file is a recording of pose3d's own, as far as can be told without reading it."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-    except (OSError, zipfile.BadZipFile):
+        with npz.opened(path) as archive:
+            return "meta" in archive
+    except (OSError, npz.DamagedError):
         return path.name.endswith(".pose3d.npz")
-    return "meta.npy" in names
 
 
 def _found(path: Path, size: tuple[int, int] | None, form: str | None) -> "Found":
@@ -117,18 +115,22 @@ def _found(path: Path, size: tuple[int, int] | None, form: str | None) -> "Found
         if not is_openpose(path) or form not in (None, "openpose"):
             raise PoseError(f"{path} holds no files like walk_000000000000_keypoints.json")
         return json_files.read_openpose(path)
+    if path.exists() and not path.is_file():
+        raise PoseError(f"{path} is neither a file nor a folder")
     with open(path, "rb") as file:
         begin = file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
     if begin.startswith(b"PK"):
-        with _archive(path) as archive:
-            names = archive.namelist()
-        if form == "videopose3d" or (form is None and "positions_2d.npy" in names):
-            from pose3d.read2d import videopose3d  # and torch
+        try:
+            with npz.opened(path) as archive:
+                if form == "videopose3d" or (form is None and "positions_2d" in archive):
+                    from pose3d.read2d import videopose3d  # and torch
 
-            return videopose3d.read(path)
-        if form not in (None, "mediapipe"):
-            raise PoseError(f"{path} is no file of {form}")
-        return mediapipe.read_array(_landmarks(path), path, size)
+                    return videopose3d.read(archive, path)
+                if form not in (None, "mediapipe"):
+                    raise PoseError(f"{path} is no file of {form}")
+                return mediapipe.read_array(_landmarks(archive, path), path, size)
+        except npz.DamagedError as error:
+            raise PoseError(f"{path} {error}") from None
     if begin.startswith((b"[", b"{")):
         content = json_files.load(path)
         chosen = form or json_files.form_of(content)
@@ -148,27 +150,16 @@ def _found(path: Path, size: tuple[int, int] | None, form: str | None) -> "Found
     return mediapipe.read_csv(path, size)
 
 
-def _archive(path: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise PoseError(f"{path} is damaged ({error})") from None
-
-
-def _landmarks(path: Path) -> Any:
+def _landmarks(archive: npz.Archive, path: Path) -> "NDArray[Any]":
     """The array of 33 landmarks in an archive."""
-    with _archive(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > MOST_ARRAY_BYTES:
-            raise PoseError(f"{path} would unpack to over {MOST_ARRAY_BYTES >> 30} GiB: refused")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise PoseError(f"{path} is damaged, or holds objects ({error})") from None
+    arrays = {name: archive[name] for name in archive.names}
     fitting = {
         name: array
         for name, array in arrays.items()
-        if array.ndim == 3 and array.shape[1] == 33 and 2 <= array.shape[2] <= 5
+        if array.dtype.kind in "fiu"
+        and array.ndim == 3
+        and array.shape[1] == 33
+        and 2 <= array.shape[2] <= 5
     }
     if len(fitting) != 1:
         which = f"several arrays ({', '.join(fitting)})" if fitting else "no array"
@@ -194,5 +185,8 @@ def _digest(path: Path) -> str:
     whole = hashlib.sha256()
     for file in sorted(path.iterdir()):
         if file.is_file():
-            whole.update(file.name.encode() + b"\0" + file.read_bytes())
+            whole.update(file.name.encode() + b"\0")
+            with open(file, "rb") as content:
+                while piece := content.read(1 << 20):
+                    whole.update(piece)
     return whole.hexdigest()

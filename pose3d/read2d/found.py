@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pose3d import limits
 from pose3d.errors import PoseError
 from pose3d.read2d.joints import to_coco
 from pose3d.sequence import Keypoints2D, People, Person
 
-MOST_FRAMES = 2_000_000  # 18 hours: what a file claims beyond is no video's
-MOST_PEOPLE = 200  # in one frame
+IDLE = 10.0  # seconds without anybody, after which no track is waited for any more
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def people_of(found: Found, path: Path, fps: float) -> tuple[tuple[Person, ...],
         raise PoseError(f"{path} holds no people")
     frames = np.array([each.frame for each in found.seen])
     count = max(found.frames or 0, int(frames.max()) + 1)
-    if frames.min() < 0 or count > MOST_FRAMES:
+    if frames.min() < 0 or count > limits.FRAMES:
         raise PoseError(
             f"{path} holds frames from {frames.min()} to {frames.max()}: these are no frames of "
             "one video in a row"
@@ -97,7 +97,13 @@ def people_of(found: Found, path: Path, fps: float) -> tuple[tuple[Person, ...],
     # Tools that do not follow people give all of them the same number.
     once = len(set(zip(frames.tolist(), ids, strict=True))) == len(ids)
     if once and None not in ids:
-        return _by_number(everyone[some], frames[some], np.array(ids)[some], times), count
+        numbers = np.array(ids)[some]
+        if _rows(frames[some], numbers) > limits.rows(len(some)):
+            raise PoseError(
+                f"{path} holds people who are hardly ever there: their numbers, or those of the "
+                "frames, cannot be right"
+            )
+        return _by_number(everyone[some], frames[some], numbers, times), count
     return _tracked(everyone[some], frames[some], times), count
 
 
@@ -109,7 +115,7 @@ def _boxes(
     some = np.isfinite(place[..., 0]).any(1)
     box[some, :2], box[some, 2:] = np.nanmin(place[some], 1), np.nanmax(place[some], 1)
     for n in np.flatnonzero(some):
-        if (own := given[n]) is not None and np.isfinite(own).all():
+        if (own := given[n]) is not None and (np.abs(own) < limits.COORDINATE).all():
             box[n] = own
     return box
 
@@ -121,11 +127,21 @@ def _times(found: Found, count: int, fps: float, path: Path) -> NDArray[np.float
         values = np.array([found.times[n] for n in known.tolist()])
         if not (np.isfinite(values).all() and (np.diff(values) > 0).all()):
             raise PoseError(f"{path} holds times that do not rise from frame to frame")
-        times = np.interp(np.arange(count), known, values)
-        outside = (np.arange(count) < known[0]) | (np.arange(count) > known[-1])
-        nearest = np.clip(np.arange(count), known[0], known[-1])
-        times[outside] += (np.arange(count)[outside] - nearest[outside]) / fps
+        frames = np.arange(count)
+        times = np.interp(frames, known, values)
+        times += (frames - np.clip(frames, known[0], known[-1])) / fps
+    if not np.isfinite(times).all() or np.ptp(times) > limits.HOURS * 3600:
+        raise PoseError(f"{path} lasts {np.ptp(times) / 3600:.4g} hours: that is no video")
     return times
+
+
+def _rows(frames: NDArray[Any], ids: NDArray[Any]) -> int:
+    """How many rows people have together, from everyone's first frame to the last."""
+    names, place = np.unique(ids, return_inverse=True)
+    first, last = np.full(len(names), limits.FRAMES), np.zeros(len(names), np.int64)
+    np.minimum.at(first, place, frames)
+    np.maximum.at(last, place, frames)
+    return int((last - first + 1).sum())
 
 
 def _by_number(
@@ -159,9 +175,13 @@ def _tracked(
 
     order = np.argsort(frames, kind="stable")
     starts = np.searchsorted(frames[order], np.arange(len(times) + 1))
-    tracker = Tracker()
-    for n, time in enumerate(times):
-        rows = order[starts[n] : starts[n + 1]][:MOST_PEOPLE]
+    tracker, seen = Tracker(), -np.inf
+    for n, time in enumerate(times.tolist()):
+        rows = order[starts[n] : starts[n + 1]][: limits.PEOPLE_A_FRAME]
+        if len(rows):
+            seen = time
+        elif time - seen > IDLE:
+            continue
         rows = rows[np.argsort(-everyone.scores[rows], kind="stable")]
-        tracker.update(n, float(time), everyone[rows])
+        tracker.update(n, time, everyone[rows])
     return tracker.finish()

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pose3d import limits
 from pose3d.skeleton import COCO
 
 _FACE_APART = ("right_eye", "left_eye", "right_ear", "left_ear")
@@ -68,15 +69,17 @@ def to_coco(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Keypoints (N, K, 2) and scores (N, K) of joints with these names as COCO's 17.
 
-    Scores are kept within [0, 1]. A point without a score, or at exactly (0, 0), where tools put
-    what they did not find, is missing: NaN and score 0.
+    Scores are kept within [0, 1]. A point without a score, beyond all pictures, or at exactly
+    (0, 0), where tools put what they did not find, is missing: NaN and score 0.
     """
     place = np.full((len(points), len(COCO), 2), np.nan, np.float32)
     score = np.zeros((len(points), len(COCO)), np.float32)
     for n, name in enumerate(COCO.names):
         if name in names:
             at = list(names).index(name)
-            place[:, n], score[:, n] = points[:, at], scores[:, at]
-    known = np.isfinite(place).all(-1) & (score > 0) & place.any(-1)
+            with np.errstate(over="ignore"):
+                place[:, n], score[:, n] = points[:, at], scores[:, at]
+    near = (np.abs(place) < limits.COORDINATE).all(-1)  # not so where it is NaN
+    known = near & (score > 0) & place.any(-1)
     place[~known], score[~known] = np.nan, 0
     return place, np.clip(score, 0, 1)

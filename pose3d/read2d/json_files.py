@@ -1,6 +1,5 @@
 """JSON of other tools: COCO's results and annotations, AlphaPose, MMPose, OpenPose's folders."""
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,13 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pose3d import limits
 from pose3d.errors import PoseError
-from pose3d.read2d.found import MOST_FRAMES, Found, Seen
+from pose3d.parse import from_json, read_bytes
+from pose3d.read2d.found import Found, Seen
 from pose3d.read2d.joints import BODIES, named, set_of
 
-MOST_BYTES = 1 << 30  # of one file
-MOST_BYTES_A_FRAME = 16 << 20  # of one of OpenPose's
-MOST_KEYPOINTS = 1000  # of one person
 SPARSE = 20  # frames to one that is there, from where numbers of pictures are no frames in a row
 
 
@@ -23,7 +21,7 @@ class OddError(Exception):
     """What a file holds is not what its format holds; the message says where."""
 
 
-def load(path: Path, most: int = MOST_BYTES) -> Any:
+def load(path: Path, most: int = limits.KEYPOINT_BYTES) -> Any:
     """The content of a JSON file.
 
     Raises
@@ -31,12 +29,9 @@ def load(path: Path, most: int = MOST_BYTES) -> Any:
     PoseError
         If it is too large, or no JSON.
     """
-    size = path.stat().st_size
-    if size > most:
-        raise PoseError(f"{path} is larger than {most >> 20} MiB: refused")
     try:
-        return json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
+        return from_json(read_bytes(path, most))
+    except ValueError as error:
         raise PoseError(f"{path} is no JSON ({str(error)[:100]})") from None
 
 
@@ -59,11 +54,11 @@ def form_of(content: Any) -> str | None:
 def read_openpose(folder: Path) -> Found:
     """A folder with a file for every frame."""
     files = openpose_files(folder)
-    if len(files) > MOST_FRAMES:
-        raise PoseError(f"{folder} holds more than {MOST_FRAMES:,} files: refused")
+    if len(files) > limits.FRAMES:
+        raise PoseError(f"{folder} holds more than {limits.FRAMES:,} files: refused")
     seen: list[Seen] = []
     for frame, path in files.items():
-        content = load(path, MOST_BYTES_A_FRAME)
+        content = load(path, limits.KEYPOINT_FRAME_BYTES)
         people = content.get("people") if isinstance(content, dict) else None
         if not isinstance(people, list):
             raise PoseError(f"{path} holds no list of people, as OpenPose's files do")
@@ -234,7 +229,7 @@ def _field(entry: Any, name: str, kind: Any, usual: Any = None) -> Any:
 
 
 def _array(values: list[Any], dimensions: int) -> NDArray[np.float64]:
-    if len(values) > 3 * MOST_KEYPOINTS:
+    if len(values) > 3 * limits.JOINTS:
         raise OddError(f"one person has {len(values)} numbers")
     try:
         array = np.array(values, float)

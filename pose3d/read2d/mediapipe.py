@@ -8,18 +8,20 @@ Places are shares of the picture, as MediaPipe gives them, or pixels.
 
 import csv
 import re
+from array import array as row_of_numbers
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pose3d import limits
 from pose3d.errors import PoseError
-from pose3d.read2d.found import MOST_FRAMES, Found, Seen
+from pose3d.read2d.found import Found, Seen
 from pose3d.read2d.joints import MEDIAPIPE, named
 
-MOST_BYTES = 1 << 30
-MOST_COLUMNS = 2000
 SHARES = 4.0  # places up to this are shares of the picture, with those outside it
 CENTRED = 0.05  # metres of the hips' middle from 0 in world landmarks
 _PARTS = {"x": "x", "y": "y", "z": "z", "visibility": "v", "v": "v", "score": "v", "presence": ""}
@@ -34,29 +36,44 @@ Columns = dict[str, int]
 
 def read_csv(path: Path, size: tuple[int, int] | None) -> Found:
     """A table; `size` is needed if places are shares of the picture."""
-    if path.stat().st_size > MOST_BYTES:
-        raise PoseError(f"{path} is larger than {MOST_BYTES >> 20} MiB: refused")
+    if path.stat().st_size > limits.KEYPOINT_BYTES:
+        raise PoseError(f"{path} is larger than {limits.in_words(limits.KEYPOINT_BYTES)}: refused")
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file)
-            head = list(named(next(rows, [])))
-            if len(head) > MOST_COLUMNS:
-                raise PoseError(f"{path} has more than {MOST_COLUMNS} columns: refused")
-            columns = {name: n for n, name in enumerate(head)}
-            content = [row for row in rows if row]
+            return _table(file, path, size)
     except (UnicodeDecodeError, csv.Error) as error:
         raise PoseError(f"{path} is no table of text ({error})") from None
-    if not content or len(content) > MOST_FRAMES * len(MEDIAPIPE):
-        raise PoseError(f"{path} holds {'too many' if content else 'no'} rows")
+
+
+def _table(file: IO[str], path: Path, size: tuple[int, int] | None) -> Found:
+    rows = csv.reader(_lines(file))
+    head = list(named(next(rows, [])))
+    if len(head) > limits.COLUMNS:
+        raise PoseError(f"{path} has more than {limits.COLUMNS} columns: refused")
+    columns = {name: n for n, name in enumerate(head)}
     wide = _wide(columns, path)
+    when = _When(columns)
+    content = when.noted(row for row in rows if row)
     try:
         frames, points, scores = (
             _from_wide(content, columns, wide) if wide else _from_long(content, columns, path)
         )
-        times = _times(content, columns)
+        times = when.times()
     except (ValueError, IndexError, OverflowError) as error:
-        raise PoseError(f"{path} holds a row that does not fit ({error})") from None
+        reason = " ".join(str(error).split())[:100]
+        raise PoseError(f"{path} holds a row that does not fit ({reason})") from None
+    if not len(frames):
+        raise PoseError(f"{path} holds no rows")
     return Found("mediapipe", MEDIAPIPE, _seen(frames, points, scores, size, path), times=times)
+
+
+def _lines(file: IO[str]) -> Iterable[str]:
+    """Lines that are not without an end."""
+    most = limits.COLUMNS * limits.KIB
+    while line := file.readline(most):
+        if len(line) == most:
+            raise csv.Error("a line without an end")
+        yield line
 
 
 def read_array(array: Array, path: Path, size: tuple[int, int] | None) -> Found:
@@ -120,27 +137,27 @@ def _wide(columns: Columns, path: Path) -> dict[tuple[int, str], int]:
 
 
 def _from_wide(
-    content: list[list[str]], columns: Columns, wide: dict[tuple[int, str], int]
+    content: Iterable[list[str]], columns: Columns, wide: dict[tuple[int, str], int]
 ) -> tuple[NDArray[np.int64], Array, Array]:
-    values = {
-        key: np.array([float(row[n] or "nan") for row in content])
-        for key, n in wide.items()
-        if key[1]
-    }
-    points = np.full((len(content), len(MEDIAPIPE), 2), np.nan)
-    scores = np.ones((len(content), len(MEDIAPIPE)))
-    for (landmark, part), numbers in values.items():
-        if part == "v":
-            scores[:, landmark] = np.nan_to_num(numbers)
-        elif part in "xy":
-            points[:, landmark, "xy".index(part)] = numbers
+    wanted = [(landmark, part, n) for (landmark, part), n in wide.items() if part]
     column = next((columns[name] for name in _FRAMES if name in columns), None)
-    frames = [int(float(row[column])) for row in content] if column is not None else []
-    return np.array(frames or range(len(content)), np.int64), points, scores
+    numbers, frames = row_of_numbers("d"), row_of_numbers("q")
+    for count, row in enumerate(content):
+        numbers.extend(float(row[n] or "nan") for _, _, n in wanted)
+        frames.append(count if column is None else int(float(row[column])))
+    table = np.frombuffer(numbers, float).reshape(len(frames), len(wanted))
+    points = np.full((len(table), len(MEDIAPIPE), 2), np.nan)
+    scores = np.ones((len(table), len(MEDIAPIPE)))
+    for n, (landmark, part, _) in enumerate(wanted):
+        if part == "v":
+            scores[:, landmark] = np.nan_to_num(table[:, n])
+        elif part in "xy":
+            points[:, landmark, "xy".index(part)] = table[:, n]
+    return np.frombuffer(frames, np.int64), points, scores
 
 
 def _from_long(
-    content: list[list[str]], columns: Columns, path: Path
+    content: Iterable[list[str]], columns: Columns, path: Path
 ) -> tuple[NDArray[np.int64], Array, Array]:
     frame = next((columns[name] for name in _FRAMES if name in columns), None)
     landmark = next((columns[name] for name in _LANDMARKS if name in columns), None)
@@ -168,6 +185,8 @@ def _from_long(
         points[when][at] = [float(row[columns[axis]] or "nan") for axis in "xy"]
         scores[when][at] = float(row[visible] or 0) if visible is not None else 1.0
     frames = sorted(points)
+    if not frames:
+        return np.zeros(0, np.int64), np.zeros((0, 33, 2)), np.zeros((0, 33))
     return (
         np.array(frames, np.int64),
         np.stack([points[n] for n in frames]),
@@ -175,16 +194,26 @@ def _from_long(
     )
 
 
-def _times(content: list[list[str]], columns: Columns) -> dict[int, float]:
-    """Seconds of frames, if there are both a column of frames and one of times."""
-    unit = next((name for name in _SECONDS if name in columns), None)
-    frame = next((columns[name] for name in _FRAMES if name in columns), None)
-    if unit is None:
-        return {}
-    times = {
-        int(float(row[frame])) if frame is not None else n: float(row[columns[unit]])
-        * _SECONDS[unit]
-        for n, row in enumerate(content)
-    }
-    start = min(times.values())
-    return {n: time - start if min(times) == 0 else time for n, time in times.items()}
+class _When:
+    """Seconds of frames, if a table has both a column of frames and one of times."""
+
+    def __init__(self, columns: Columns) -> None:
+        self.unit = next((name for name in _SECONDS if name in columns), None)
+        self.columns = columns
+        self.seconds: dict[int, float] = {}
+
+    def noted(self, rows: Iterable[list[str]]) -> Iterable[list[str]]:
+        """The same rows, their times noted."""
+        frame = next((self.columns[name] for name in _FRAMES if name in self.columns), None)
+        for n, row in enumerate(rows):
+            if self.unit:
+                number = int(float(row[frame])) if frame is not None else n
+                self.seconds[number] = float(row[self.columns[self.unit]]) * _SECONDS[self.unit]
+            yield row
+
+    def times(self) -> dict[int, float]:
+        """Seconds by frame, 0 at frame 0; none where the table has no times."""
+        if not self.seconds or min(self.seconds) != 0:
+            return self.seconds
+        start = min(self.seconds.values())
+        return {n: time - start for n, time in self.seconds.items()}

@@ -5,15 +5,14 @@ They are read by a machine that knows plain containers and arrays of numbers onl
 """
 
 import io
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from pose3d import limits, npz
 from pose3d.errors import PoseError
 from pose3d.read2d.found import Found, Seen
 from pose3d.read2d.joints import H36M_LAYOUT
@@ -21,7 +20,6 @@ from pose3d.skeleton import COCO
 from pose3d.weights.arrays import NUMPY_NAMES, Array, DType, Reader
 from pose3d.weights.unpickle import MalformedError, Names, StandIn, load
 
-MOST_BYTES = 1 << 30  # of one array, unpacked
 LAYOUTS = {"coco": COCO.names, "h36m": H36M_LAYOUT}
 
 
@@ -65,7 +63,7 @@ NAMES: Names = {
 }
 
 
-def read(path: Path) -> Found:
+def read(archive: npz.Archive, path: Path) -> Found:
     """The one video of a file; its actions are people.
 
     Raises
@@ -74,32 +72,27 @@ def read(path: Path) -> Found:
         If the file is damaged, holds what no such file needs, or several videos.
     """
     try:
-        metadata, _ = _object(path, "metadata")
-        positions, file = _object(path, "positions_2d")
-        return _found(metadata, positions, file)
+        metadata, _ = _object(archive, "metadata")
+        positions, reader = _object(archive, "positions_2d")
+        return _found(metadata, positions, reader)
     except MalformedError as error:
         raise PoseError(f"{path} {error}") from None
-    except (ValueError, zipfile.BadZipFile, KeyError, EOFError) as error:
+    except ValueError as error:
         raise PoseError(f"{path} is no file of VideoPose3D ({error})") from None
 
 
-def _object(path: Path, name: str) -> tuple[Any, io.BytesIO]:
-    """The dictionary in an archive's array, and the bytes that its arrays of numbers lie in."""
-    with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as member:
-        data = member.read(MOST_BYTES + 1)
-    if len(data) > MOST_BYTES:
-        raise MalformedError(f"would unpack to over {MOST_BYTES >> 30} GiB: refused")
+def _object(archive: npz.Archive, name: str) -> tuple[Any, Reader]:
+    """The dictionary in an archive's array, and what reads the arrays of numbers in it."""
+    with archive.opened(name) as (member, _):
+        data = member.read()
     file = io.BytesIO(data)
-    version = npy.read_magic(file)
-    header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    _, _, dtype = header(file)
-    if dtype != np.dtype(object):
+    if npz.read_header(file).dtype is not None:
         raise MalformedError(f"holds {name} that is no dictionary")
     cell = load(file, NAMES, end=len(data))
-    return cell.content if isinstance(cell, _Cell) else cell, file
+    return cell.content if isinstance(cell, _Cell) else cell, Reader(file, len(data))
 
 
-def _found(metadata: Any, positions: Any, file: io.BytesIO) -> Found:
+def _found(metadata: Any, positions: Any, reader: Reader) -> Found:
     metadata, positions = _mapping(metadata), _mapping(positions)
     layout = metadata.get("layout_name")
     if layout not in LAYOUTS:
@@ -110,14 +103,13 @@ def _found(metadata: Any, positions: Any, file: io.BytesIO) -> Found:
     ((name, actions),) = positions.items()
     video = _mapping(_mapping(metadata.get("video_metadata", {})).get(name, {}))
     first = _mapping(video.get("first_frame", {}))
-    reader = Reader(file, MOST_BYTES)
     seen: list[Seen] = []
     for number, (action, cameras) in enumerate(_mapping(actions).items(), 1):
         if not isinstance(cameras, list) or len(cameras) != 1:
             raise MalformedError("holds views of several cameras: one can be read")
         points = _points(cameras[0], reader, len(LAYOUTS[layout]))
         start = first.get(action, 0)
-        if type(start) is not int or not 0 <= start < 1 << 40:
+        if type(start) is not int or not 0 <= start < limits.FRAMES:
             raise MalformedError("holds a first frame that is none")
         scores = np.ones(points.shape[1])
         known = np.flatnonzero(np.isfinite(points).all((1, 2)))
@@ -127,8 +119,8 @@ def _found(metadata: Any, positions: Any, file: io.BytesIO) -> Found:
         "videopose3d",
         LAYOUTS[layout],
         seen,
-        size=size if all(type(n) is int and 0 < n < 1 << 20 for n in size) else None,  # type: ignore[arg-type]
-        fps=fps if type(fps) is float and 0 < fps < 1e6 else None,
+        size=size if all(type(n) is int and 0 < n < limits.SIDE for n in size) else None,  # type: ignore[arg-type]
+        fps=fps if type(fps) is float and 0 < fps < limits.RATE else None,
     )
 
 

@@ -10,9 +10,9 @@ import torch
 from numpy.lib.stride_tricks import as_strided
 from torch import Tensor
 
+from pose3d import limits
 from pose3d.weights.unpickle import Dictionary, MalformedError, Names, Span, StandIn, insert
 
-MAX_DIMENSIONS = 8
 _CODE = re.compile(r"[<>=|]?[fiub][1248]|[<>=|]?b1|\?")
 
 
@@ -158,7 +158,7 @@ def _as_text(value: Any) -> Any:
 
 
 def _shape(shape: Any) -> tuple[int, ...]:
-    if type(shape) is not tuple or len(shape) > MAX_DIMENSIONS:
+    if type(shape) is not tuple or len(shape) > limits.DIMENSIONS:
         raise MalformedError("holds an array without a proper shape")
     if not all(type(n) is int and 0 <= n < 1 << 40 for n in shape):
         raise MalformedError("holds an array of impossible shape")

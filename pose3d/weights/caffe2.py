@@ -4,11 +4,9 @@ import re
 from itertools import accumulate
 from typing import Any, BinaryIO
 
+from pose3d import limits
 from pose3d.weights.keypoint_rcnn import Layout
 from pose3d.weights.unpickle import MalformedError, Span
-
-MAX_CFG = 64 << 10  # bytes; the real ones have 10,000
-MAX_NESTING = 50  # of brackets in it; deeper ones take PyYAML seconds
 
 _FIXED = {
     "backbone.body.conv1": "conv1",
@@ -85,9 +83,9 @@ def facts(cfg: Any, file: BinaryIO) -> dict[str, Any]:
     """
     import yaml
 
-    if isinstance(cfg, Span) and cfg.length <= MAX_CFG:
+    if isinstance(cfg, Span) and cfg.length <= limits.YAML_BYTES:
         cfg = cfg.read(file).decode("latin-1")
-    if type(cfg) is not str or _nesting(cfg) > MAX_NESTING:
+    if type(cfg) is not str or _nesting(cfg) > limits.YAML_NESTING:
         raise MalformedError("has no configuration that Detectron wrote")
     try:
         tree = yaml.compose(cfg, yaml.SafeLoader)

@@ -1,10 +1,11 @@
 """Which weights a user takes when no name is given: two lines of the configuration file."""
 
 import os
-import tomllib
 from pathlib import Path
 
+from pose3d import limits
 from pose3d.errors import PoseError, UsageError
+from pose3d.parse import from_toml, read_bytes
 from pose3d.weights.registry import Kind, lookup
 
 _BUNDLED: dict[Kind, str] = {"detector": "compact", "lifter": "temporal"}
@@ -31,7 +32,8 @@ def default(kind: Kind) -> str:
     if not path.is_file():
         return _BUNDLED[kind]
     try:
-        return str(tomllib.loads(path.read_text("utf-8")).get(kind, _BUNDLED[kind]))
+        table = from_toml(read_bytes(path, limits.TOML_BYTES).decode())
+        return str(table.get(kind, _BUNDLED[kind]))
     except (OSError, ValueError) as error:
         raise UsageError(f"the configuration {path} cannot be read: {error}") from None
 

@@ -27,6 +27,7 @@ from urllib.request import (
     UnknownHandler,
 )
 
+from pose3d import limits
 from pose3d.errors import PoseError
 
 Progress = Callable[[int, int | None], None]
@@ -36,7 +37,6 @@ ATTEMPTS = 5  # without progress, before a mirror is given up
 BACKOFF = 1.0  # seconds before the second attempt, doubled before every further one
 TIMEOUT = 30.0  # seconds without a byte
 PIECE = 1 << 20
-MAX_BYTES = 8 << 30  # larger than any weights; a stream without an end stops here
 
 _log = logging.getLogger(__name__)
 
@@ -208,7 +208,7 @@ def _copy(
         while piece := _receive(response, PIECE):
             file.write(piece)
             done += len(piece)
-            if done > MAX_BYTES or (total is not None and done > total):
+            if done > limits.WEIGHTS_BYTES or (total is not None and done > total):
                 part.unlink()
                 raise UnavailableError("the server sends more than it promised")
             if progress:

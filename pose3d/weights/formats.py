@@ -1,6 +1,5 @@
 """What a file of weights is, by its content, and reading it."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +7,9 @@ from typing import Any, BinaryIO
 
 from torch import Tensor
 
+from pose3d import limits
 from pose3d.errors import PoseError, UsageError
+from pose3d.parse import from_json
 from pose3d.weights import (
     caffe2,
     detectron2,
@@ -65,6 +66,8 @@ def read(path: Path | str, dialect: str | None = None) -> Checkpoint:
         with open(path, "rb") as file:
             size = file.seek(0, 2)
             file.seek(0)
+            if size > limits.WEIGHTS_BYTES:
+                raise MalformedError(f"is larger than {limits.in_words(limits.WEIGHTS_BYTES)}")
             head = file.read(512)
             if _is_safetensors(head, size):
                 return _read_native(path, dialect)
@@ -87,8 +90,8 @@ def _read_native(path: Path, dialect: str | None) -> Checkpoint:
     if "architecture" not in metadata:
         raise MalformedError("is a safetensors file, but does not say for which architecture")
     try:
-        config = json.loads(metadata.get("config", "{}"))
-    except (ValueError, RecursionError):
+        config = from_json(metadata.get("config", "{}"))
+    except ValueError:
         raise MalformedError("has a configuration that is no JSON") from None
     if not isinstance(config, dict):
         raise MalformedError("has a configuration that is no table")

@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pose3d.limits import LAYERS
 from pose3d.weights.arrays import Array, Reader
 from pose3d.weights.unpickle import MalformedError
 
 JOINTS = 17
 ANCHORS = 3  # a cell: one size, three ratios
 STAGES = 4
-MAX_LAYERS = 99  # of anything that is counted
 _NORMS = ("weight", "bias", "running_mean", "running_var")
 
 
@@ -244,7 +244,7 @@ def _count_blocks(arrays: Mapping[str, Array], layout: Layout) -> tuple[int, ...
     found = [0] * STAGES
     for match in filter(None, map(layout.block.fullmatch, arrays)):
         stage, block = int(match[1]) - layout.stage_offset, int(match[2])
-        if not 0 < stage <= STAGES or block >= MAX_LAYERS:
+        if not 0 < stage <= STAGES or block >= LAYERS:
             raise MalformedError(f"holds the unknown {match[0]}")
         found[stage - 1] = max(found[stage - 1], block + 1)
     if 0 in found:
@@ -261,7 +261,7 @@ def _plan(
     middle = shape(f"{first[0]}.conv2.weight", 4)
     pyramid = shape("rpn.head.conv.0.0.weight", 4)[0]
     hidden, flat = shape("roi_heads.box_head.fc6.weight", 2)
-    head = [f"roi_heads.keypoint_head.{2 * n}" for n in range(MAX_LAYERS)]
+    head = [f"roi_heads.keypoint_head.{2 * n}" for n in range(LAYERS)]
     layers = max((n + 1 for n, name in enumerate(head) if has(name)), default=0)
     joints = shape("roi_heads.keypoint_predictor.kps_score_lowres.weight", 4)[1]
     if joints != JOINTS:
@@ -345,8 +345,8 @@ def plan_of(config: Any) -> Plan:
         plan = Plan(**values)
         tuples = (plan.blocks, plan.widths, plan.bottlenecks)
         numbers = (plan.stem, plan.groups, plan.pyramid, plan.pooled, plan.hidden, plan.joints)
-        sane = all(len(row) == STAGES for row in tuples) and len(plan.keypoint_widths) <= MAX_LAYERS
-        sane = sane and max(plan.blocks) <= MAX_LAYERS and len(plan.box_weights) == 4
+        sane = all(len(row) == STAGES for row in tuples) and len(plan.keypoint_widths) <= LAYERS
+        sane = sane and max(plan.blocks) <= LAYERS and len(plan.box_weights) == 4
         sane = sane and all(type(n) is float for n in (plan.norm_eps, *plan.box_weights))
         every = [*sum(tuples, ()), *numbers, *plan.keypoint_widths]
         if not sane or not all(type(n) is int and 0 < n < 1 << 20 for n in every):

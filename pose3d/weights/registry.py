@@ -2,14 +2,15 @@
 
 import os
 import re
-import tomllib
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 from urllib.parse import unquote, urlsplit
 
-from pose3d.errors import UsageError
+from pose3d import limits
+from pose3d.errors import PoseError, UsageError
+from pose3d.parse import from_toml, read_bytes
 
 Kind = Literal["detector", "lifter"]
 
@@ -134,7 +135,7 @@ def bundled_folder() -> Path:
 @cache
 def _own() -> tuple[Weights, ...]:
     path = Path(__file__).with_name("registry.toml")
-    table = tomllib.loads(path.read_text("utf-8"))
+    table = from_toml(path.read_text("utf-8"))
     bundled = {name for name, content in table.items() if content.pop("bundled", False)}
     entries = [_entry(path, name, content, bundled_folder()) for name, content in table.items()]
     return tuple(replace(entry, bundled=entry.name in bundled) for entry in entries)
@@ -142,10 +143,12 @@ def _own() -> tuple[Weights, ...]:
 
 def _read(path: Path) -> list[Weights]:
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        table = from_toml(read_bytes(path, limits.TOML_BYTES).decode())
     except OSError as error:
         raise UsageError(f"the registry {path} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except PoseError as error:
+        raise UsageError(f"the registry {error}") from None
+    except ValueError as error:
         raise UsageError(f"the registry {path} is no TOML: {error}") from None
     return [_entry(path, name, content, path.parent) for name, content in table.items()]
 

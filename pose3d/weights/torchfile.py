@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Literal
 
 import numpy as np
 
+from pose3d import limits
 from pose3d.weights.arrays import NUMPY_NAMES, Array
 from pose3d.weights.unpickle import MalformedError, Name, Names, Span, StandIn, load
 
@@ -21,7 +22,6 @@ LEGACY_START = (
 )
 Order = Literal["<", ">"]
 ZIP_START = b"PK\x03\x04"
-MAX_ENTRIES = 20_000
 
 _STORAGES = {
     "torch.DoubleStorage": "f8",
@@ -67,7 +67,7 @@ def load_zip(file: BinaryIO) -> Any:
     except (zipfile.BadZipFile, ValueError, OverflowError, NotImplementedError):
         raise MalformedError("is cut short, or no zip archive that torch wrote") from None
     pickles = [name for name in entries if name.count("/") == 1 and name.endswith("/data.pkl")]
-    if len(pickles) != 1 or len(entries) > MAX_ENTRIES:
+    if len(pickles) != 1 or len(entries) > limits.TORCH_ENTRIES:
         raise MalformedError("is a zip archive, but none that torch wrote")
     folder = pickles[0].removesuffix("data.pkl")
     if f"{folder}constants.pkl" in entries:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from struct import unpack
 from typing import Any, BinaryIO
 
-MAX_OPERATIONS = 300_000  # ten times what the largest public files take
+from pose3d import limits
+
 LONG_TEXT = 256  # longer texts and bytes stay in the file
 
 
@@ -116,7 +117,7 @@ class _Machine:
         self.memo: dict[int, Any] = {}
 
     def run(self) -> Any:
-        for _ in range(MAX_OPERATIONS):
+        for _ in range(limits.PICKLE_OPERATIONS):
             code = self.take(1)
             if code == b".":
                 return self.pop()
@@ -124,7 +125,7 @@ class _Machine:
             if operation is None:
                 raise MalformedError(f"is no pickle of weights (operation {code!r})")
             operation(self)
-        raise MalformedError(f"takes more than {MAX_OPERATIONS:,} operations to read")
+        raise MalformedError(f"takes more than {limits.PICKLE_OPERATIONS:,} operations to read")
 
     # Input
 
