@@ -15,6 +15,7 @@ from conftest import find_squares, upright, write_clip
 
 from pose3d import pipeline
 from pose3d.cli import main
+from pose3d.counted import counted
 from pose3d.errors import UsageError
 from pose3d.sequence import Recording
 from pose3d.video import Video
@@ -150,6 +151,19 @@ def test_one_broken_video_does_not_stop_the_others(run: Run, folder: Path, tmp_p
     again = run("infer", folder, "-o", out, "--save", "npz")
     assert again.exit_code == 1
     assert again.stdout.count("nothing to do") == 2
+
+
+def test_one_is_not_called_several(run: Run, folder: Path) -> None:
+    walk(folder / "a.mp4")
+    forecast = run("infer", folder, "--dry-run")
+    assert forecast.stdout.splitlines()[-1] == "1 of 1 file to do"
+    (folder / "b.mp4").write_text("not a video at all " * 20)
+    result = run("infer", folder, "--save", "npz")
+    assert "12 frames, 1 person, 0:00:0" in result.stdout
+    assert "people" not in result.stdout
+    assert counted(2, "person", "people") == "2 people"
+    assert counted(0, "frame") == "0 frames"
+    assert counted(1234, "frame") == "1,234 frames"
 
 
 def sound(path: Path) -> None:

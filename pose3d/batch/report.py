@@ -13,6 +13,7 @@ from typing import Any
 
 from pose3d.batch.inputs import Job
 from pose3d.batch.outcome import DONE, FAILED, SKIPPED, Outcome
+from pose3d.counted import counted
 from pose3d.errors import PoseError
 from pose3d.files import check_writable
 
@@ -128,9 +129,9 @@ def table(outcomes: list[tuple[Job, Outcome]]) -> str:
             continue
         line = f"{status:10}{len(some):7,}"
         if status == DONE:
-            frames, seconds = sum(o.frames for o in some), sum(o.seconds for o in some)
-            people = sum(o.people for o in some)
-            line += f"   {frames:,} frames, {people:,} people, {_clock(seconds)} of work"
+            frames = counted(sum(o.frames for o in some), "frame")
+            people = counted(sum(o.people for o in some), "person", "people")
+            line += f"   {frames}, {people}, {_clock(sum(o.seconds for o in some))} of work"
         lines.append(line)
     for job, outcome in outcomes:
         if outcome.status not in (DONE, SKIPPED):

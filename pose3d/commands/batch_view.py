@@ -7,6 +7,7 @@ import click
 
 from pose3d.batch import DIFFERENT, DONE, FAILED, SKIPPED, Job, Listener, Outcome, table
 from pose3d.commands.console import Bars, Console
+from pose3d.counted import counted
 
 
 class BatchView(Listener):
@@ -63,10 +64,10 @@ def tell(console: Console, job: Job, outcome: Outcome) -> None:
     """Say what came of a job that was done."""
     for warning in outcome.warnings:
         console.warn(f"{job.source}: {warning}")
-    people = {0: "nobody found", 1: "1 person"}.get(outcome.people, f"{outcome.people} people")
+    people = counted(outcome.people, "person", "people") if outcome.people else "nobody found"
     seconds = max(outcome.seconds, 1e-3)
     moving = outcome.frames > 1  # else it was a picture
-    frames = f"{outcome.frames} frames, " if moving else ""
+    frames = f"{counted(outcome.frames, 'frame')}, " if moving else ""
     speed = f"{outcome.frames / seconds:.1f} frames/s: " if moving else ""
     console.say(f"{job.source}: {frames}{people}, {seconds:.1f} s ({speed}{outcome.shares})")
     for path in outcome.written:
@@ -101,4 +102,4 @@ def show_forecast(console: Console, results: list[tuple[Job, Outcome | None]]) -
             reason = outcome.reason.removeprefix(f"{job.source}: ")
             click.echo(f"{outcome.status:10} {job.source} {reason}".rstrip())
     due = sum(outcome is None for _, outcome in results)
-    console.say(f"{due} of {len(results)} files to do")
+    console.say(f"{due} of {counted(len(results), 'file')} to do")

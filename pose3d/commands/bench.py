@@ -8,6 +8,7 @@ import click
 
 from pose3d.commands.console import Bars, Console
 from pose3d.commands.options import COMMON, DETECTION, options
+from pose3d.counted import counted
 
 if TYPE_CHECKING:  # numpy takes longer than all of `pose3d --help`
     from pose3d.bench import Report, Timing
@@ -37,6 +38,7 @@ def _table(report: "Report") -> list[str]:
     """The report as lines."""
     video, run = report.video, report.run
     width, height = video["size"]
+    people = counted(video["people"], "person", "people")
     whole = 1e3 / report.frame_rate
     detect = report.stages["detect"]
     rest = detect.a_frame - sum(part.a_frame for part in report.parts.values())
@@ -49,7 +51,7 @@ def _table(report: "Report") -> list[str]:
     how = f"{run['detector']} on {run['device']} by {run['engine']} in {run['precision']}"
     alone = 1e3 / report.decoding.a_frame
     return [
-        f"{video['name']}: {width} x {height}, {video['frames']} frames, {video['people']} people",
+        f"{video['name']}: {width} x {height}, {counted(video['frames'], 'frame')}, {people}",
         f"{how}; {run['lifter']}",
         _machine(report.machine),
         "",
@@ -64,7 +66,7 @@ def _table(report: "Report") -> list[str]:
 
 def _machine(machine: dict[str, Any]) -> str:
     places = [machine["processor"], machine.get("gpu")]
-    numbers = [f"{machine['cores']} cores", f"{machine['threads']} threads"]
+    numbers = [counted(machine["cores"], "core"), counted(machine["threads"], "thread")]
     if machine["load"] is not None:
         numbers.append(f"load {machine['load']}")
     versions = [f"{name} {number}" for name, number in machine["versions"].items() if number]
