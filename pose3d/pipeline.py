@@ -1,6 +1,6 @@
 """The stages in order: video to keypoints to motion."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import asdict
 from functools import lru_cache
@@ -24,7 +24,11 @@ from pose3d.watch import Watch
 from pose3d.weights import find, sha256
 
 if TYPE_CHECKING:
-    from pose3d.video import Frame
+    from pose3d.journal import Journal
+    from pose3d.video import Frame, Video
+
+    Found = Generator[tuple[list[Frame], list[People]]]
+    Elsewhere = Callable[[Video, dict[str, Any], Progress], Found]
 
 DetectorLike = Callable[[Sequence[NDArray[np.uint8]]], list[People]]
 LifterLike = Callable[..., NDArray[np.float32]]
@@ -71,6 +75,7 @@ def detect(
     *,
     detector: DetectorLike | str | None = None,
     journal: Path | None = None,
+    elsewhere: "Elsewhere | None" = None,
     progress: Progress | None = None,
     **options: Any,
 ) -> Recording:
@@ -85,42 +90,36 @@ def detect(
     journal
         A file to keep what was found so far in, so that a run that is killed can go on; remove it
         once the recording is safe.
+    elsewhere
+        Finds people in other processes, in place of a detector here; is given the video, what
+        decides the answers, and who hears how far it is.
     progress, options
         As for :func:`infer`.
     """
     from pose3d.journal import Journal
-    from pose3d.memory import Sparing
-    from pose3d.video import Video, read_ahead
+    from pose3d.video import Video
 
     chosen = options_of(detector=detector, **options)
     progress = progress or Progress()
     video = Video(path, start=chosen.start, end=chosen.end)
     with progress.stage("load"):
         facts = detection_facts(Path(path), chosen, detector)
-        model = detector if callable(detector) else loaded_detector(chosen)
-    # A detector that looks where people are wants chunks that are the same in every run.
-    size = getattr(model, "chunk", None) or chosen.batch_size
-    find_people = Sparing(getattr(model, "follow", model), size)
     tracker, watch = Tracker(chosen.min_track), Watch()
     frames = 0
     with (
         Journal(journal, _decisive(facts)) if journal else nullcontext() as notes,
-        closing(read_ahead(chunks(video, size), depth=1)) as batches,
+        closing(
+            elsewhere(video, _decisive(facts), progress)
+            if elsewhere
+            else search(video, chosen, notes, progress, detector)
+        ) as found,
     ):
-        for batch in progress.waiting("decode", batches):
-            with progress.stage("detect"):
-                answers = notes.recall(batch) if notes else []
-                if unknown := batch[len(answers) :]:
-                    found = find_people([frame.image for frame in batch])[len(answers) :]
-                    answers += found
-                    if notes:
-                        notes.add(unknown, found)
+        for batch, answers in found:
             with progress.stage("track"):
                 for frame, people in zip(batch, answers, strict=True):
                     cut = watch.see(frame.index, frame.time, frame.image, people.boxes)
                     tracker.update(frame.index, frame.time, people, frame.image, cut)
             frames += len(batch)
-            progress.advance("detect", frames, video.info.frames)
     if frames < 2:
         raise PoseError(
             f"{path} has {frames or 'no'} frame{'' if frames else 's'} to use: motion needs two or "
@@ -145,6 +144,51 @@ def detect(
         "warnings": list(video.warnings),
     }
     return Recording(meta, everyone)
+
+
+def search(
+    video: "Video",
+    options: Options,
+    notes: "Journal | None",
+    progress: Progress,
+    detector: DetectorLike | str | None = None,
+) -> "Found":
+    """Frames of a video, or of a part of it, with the people that a detector sees in them.
+
+    Parameters
+    ----------
+    video
+        Its frames are read ahead, a chunk at a time.
+    options
+        As for :func:`detect`.
+    notes
+        Answers that are known already, and where new ones are kept.
+    progress
+        Hears how far it is.
+    detector
+        One that is loaded already.
+    """
+    from pose3d.memory import Sparing
+    from pose3d.video import read_ahead
+
+    with progress.stage("load"):
+        model = detector if callable(detector) else loaded_detector(options)
+    # A detector that looks where people are wants chunks that are the same in every run.
+    size = getattr(model, "chunk", None) or options.batch_size
+    find_people = Sparing(getattr(model, "follow", model), size)
+    frames = 0
+    with closing(read_ahead(chunks(video, size), depth=1)) as batches:
+        for batch in progress.waiting("decode", batches):
+            with progress.stage("detect"):
+                answers = notes.recall(batch) if notes else []
+                if unknown := batch[len(answers) :]:
+                    found = find_people([frame.image for frame in batch])[len(answers) :]
+                    answers += found
+                    if notes:
+                        notes.add(unknown, found)
+            yield batch, answers
+            frames += len(batch)
+            progress.advance("detect", frames, video.info.frames)
 
 
 def lift(
