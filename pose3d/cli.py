@@ -26,7 +26,7 @@ class Program(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            ctx.obj.complain("Interrupted: the same command goes on from here")
+            ctx.obj.complain("Interrupted", where=False)
             ctx.exit(130)  # as shells have it: 128 + SIGINT
         except PoseError as error:
             if ctx.obj.verbose:

@@ -185,6 +185,11 @@ def _mark(frame: Frame) -> int:
     return zlib.crc32(np.ascontiguousarray(frame.image[::ROWS]))
 
 
+def is_of_use(path: Path) -> bool:
+    """Whether a journal is there and holds more than its head."""
+    return path.is_file() and path.stat().st_size > len(HEADER) + DIGEST
+
+
 def _lock(file: BinaryIO, path: Path) -> None:
     """Keep other runs away from the file as long as it is open; the kernel lets go of it.
 

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from conftest import find_squares, upright, write_clip
+from numpy.typing import NDArray
 
 from pose3d import pipeline
 from pose3d.cli import main
 from pose3d.counted import counted
 from pose3d.errors import UsageError
-from pose3d.sequence import Recording
+from pose3d.sequence import People, Recording
 from pose3d.video import Video
 
 Run = Callable[..., Result]
@@ -345,10 +346,43 @@ def test_an_interrupt_leaves_nothing_half_done(
         monkeypatch.setattr("pose3d.render.painter.draw_person", interrupted)
     result = run("infer", video)
     assert result.exit_code == 130
-    assert "the same command goes on" in result.stderr
+    says = {"detect": "nothing is done yet", "render": "what is finished stays"}
+    assert f"Interrupted: {says[stage]}" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
     kept = [] if stage == "detect" else ["walk.pose3d.npz"]
     assert names(folder) == ["walk.mp4", *kept]
     monkeypatch.undo()
+
+
+def test_an_interrupt_says_what_is_true(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what a journal holds, or is finished, is not done again."""
+    seen = 0
+
+    def interrupted(pictures: Sequence[NDArray[np.uint8]]) -> list[People]:
+        nonlocal seen
+        seen += len(pictures)
+        if seen > 16:
+            raise KeyboardInterrupt
+        return find_squares(pictures)
+
+    videos = [walk(folder / f"{name}.mp4", frames=12) for name in "abc"]
+    monkeypatch.setattr(pipeline, "loaded_detector", lambda options: interrupted)
+    assert "what is finished stays" in run("infer", folder, "--save", "npz").stderr
+    assert "a.pose3d.npz" in names(folder)
+    seen = 0
+    result = run("infer", folder, "--save", "npz", "--overwrite")
+    assert "begins again; without --overwrite it does the rest" in result.stderr
+    monkeypatch.setattr("pose3d.journal.FLUSH_SECONDS", 0.0)
+    seen = 8
+    assert "goes on from here" in run("infer", videos[2], "--save", "npz").stderr
+    assert "c.pose3d.journal" in names(folder)
+    seen = 16
+    assert "goes on from here" in run("infer", videos[2], "--overwrite").stderr
+    (folder / "c.pose3d.journal").write_bytes(b"")
+    seen = 16
+    assert "begins again" in run("infer", videos[2], "--overwrite").stderr
 
 
 def test_an_unwritable_place_is_said_at_once(run: Run, folder: Path) -> None:

@@ -122,9 +122,28 @@ def _work_through(
         batch_view.show_forecast(console, batch.forecast(jobs, work, output, manner))
         return
     view = batch_view.BatchView(console)
-    with closing(view):
-        results = batch.perform(jobs, work, output, manner, view)
+    try:
+        with closing(view):
+            results = batch.perform(jobs, work, output, manner, view)
+    except KeyboardInterrupt:
+        console.complain(f"Interrupted: {_left(jobs, overwrite)}", where=False)
+        click.get_current_context().exit(130)  # as shells have it: 128 + SIGINT
     batch_view.conclude(console, results)
+
+
+def _left(jobs: "list[Job]", overwrite: bool) -> str:
+    """What an interrupt left of a batch, and what the same command does with it."""
+    from pose3d.journal import is_of_use
+
+    if overwrite and len(jobs) > 1:
+        return "the same command begins again; without --overwrite it does the rest"
+    if any(job.journal and is_of_use(job.journal) for job in jobs):
+        return "the same command goes on from here"
+    if overwrite:
+        return "the same command begins again"
+    if any(path.exists() for job in jobs for path in job.outputs.values()):
+        return "what is finished stays, and the same command does the rest"
+    return "nothing is done yet, and the same command begins again"
 
 
 @click.command()
