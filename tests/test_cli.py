@@ -436,6 +436,20 @@ def test_pictures_give_json_and_a_drawn_copy(run: Run, folder: Path) -> None:
     drawn = cv2.imread(str(folder / "photo.pose3d.jpg"))
     assert (np.abs(drawn.astype(int) - picture).max(-1) > 60).sum() > 50
     assert "nothing to do" in run("detect", folder).stdout
+    assert run("detect", folder, "--save", "json").exit_code == 0
+    result = run("detect", folder, "--save", "coco", "--overwrite")
+    assert result.exit_code == 2
+    assert "photo.png is a picture, which gives JSON and a drawn copy, no coco" in result.stderr
+    result = run("infer", folder)
+    assert result.exit_code == 1
+    assert "`pose3d detect` takes pictures" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert "`pose3d detect` takes pictures" in run("infer", folder / "photo.png").stderr
+    assert names(folder) == ["photo.png", "photo.pose3d.jpg", "photo.pose3d.json"]
+    walk(folder / "walk.mp4")
+    chosen = ("--pattern", "*.mp4", "--save", "coco")
+    assert run("detect", folder, *chosen).exit_code == 0
+    assert "walk.coco.json" in names(folder)
 
 
 def test_options_from_file_and_environment(

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from pose3d.commands.console import Bars, Console
 from pose3d.commands.keypoints import keypoint_options
 from pose3d.commands.options import BATCH, COMMON, DETECTION, LIFTING, options
 from pose3d.commands.values import Names, Seconds
+from pose3d.errors import PoseError, UsageError
 from pose3d.export import FORMATS
 from pose3d.look import SUFFIXES as SHOWN
 from pose3d.look import VIEWS, WRITTEN, Look
@@ -61,9 +63,23 @@ def infer(
     """
     from pose3d import batch
 
-    sources = batch.expand(videos, batch.VIDEOS, pattern=pattern)
+    try:
+        sources = batch.expand(videos, batch.VIDEOS, pattern=pattern)
+    except PoseError as error:
+        if _are_pictures(videos, pattern):
+            raise PoseError(f"{error}; `pose3d detect` takes pictures") from error
+        raise
     jobs = batch.plan(sources, output, _suffixes((*save, *plot)))
     _work_through(console, jobs, batch.infer, output, **chosen)
+
+
+def _are_pictures(inputs: tuple[str, ...], pattern: str | None) -> bool:
+    from pose3d import batch
+
+    try:
+        return bool(batch.expand(inputs, batch.PICTURES, pattern=pattern))
+    except PoseError:
+        return False
 
 
 @click.command()
@@ -71,9 +87,9 @@ def infer(
 @options("output")
 @save_option("npz", KEYPOINT_FORMATS)
 @options(*DETECTION, "overwrite", *BATCH, *COMMON)
-@click.pass_obj
+@click.pass_context
 def detect(
-    console: Console,
+    context: click.Context,
     inputs: tuple[str, ...],
     output: Path | None,
     save: tuple[str, ...],
@@ -83,18 +99,25 @@ def detect(
     """Find people and their keypoints (stage 1).
 
     A video gives NAME.pose3d.npz; a picture NAME.pose3d.json and NAME.pose3d.jpg, a copy with the
-    keypoints drawn on it. A folder stands for the videos and pictures in it and in its folders.
+    keypoints drawn on it; --save is for videos. A folder stands for the videos and pictures in it
+    and in its folders.
     """
     from pose3d import batch
 
     sources = batch.expand(inputs, batch.VIDEOS | batch.PICTURES, pattern=pattern)
     pictures = [item for item in sources if item.path.suffix.lower() in batch.PICTURES]
     videos = [item for item in sources if item.path.suffix.lower() not in batch.PICTURES]
+    told = context.get_parameter_source("save") != ParameterSource.DEFAULT
+    if pictures and told and (unwritten := [name for name in save if name != "json"]):
+        raise UsageError(
+            f"{pictures[0].path} is a picture, which gives JSON and a drawn copy, no "
+            f"{' or '.join(unwritten)}: leave --save out, or choose the videos with --pattern"
+        )
     jobs = [
         *batch.plan(videos, output, _suffixes(save)),
         *batch.plan(pictures, output, {"json": ".pose3d.json", "picture": ".pose3d.jpg"}),
     ]
-    _work_through(console, jobs, batch.detect, output, **chosen)
+    _work_through(context.obj, jobs, batch.detect, output, **chosen)
 
 
 def _work_through(
