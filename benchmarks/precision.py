@@ -99,7 +99,7 @@ def main() -> None:
     rows = []
     for n, (engine, precision) in enumerate(WAYS):
         if precision == "auto":
-            precision = getattr(detectors[n].dense, "precision", precision) + " dense part"  # type: ignore[attr-defined]
+            precision = getattr(detectors[n].parts, "precision", precision)  # type: ignore[attr-defined]
         scores = score(coco, results[n], ids)
         shift = float(np.median(np.concatenate(moved[n]))) if moved[n] else float("nan")
         cost = 1e3 * seconds[n] / len(pictures)

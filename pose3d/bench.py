@@ -68,7 +68,7 @@ class Report:
     stages
         By name, in order: ``decode`` is the wait for frames, which are decoded meanwhile.
     parts
-        Of ``detect``.
+        Of ``detect``; where several threads do them at once, each one's share of a frame.
     """
 
     video: dict[str, Any]
@@ -143,6 +143,7 @@ def bench(path: str | PathLike[str], progress: Progress | None = None, **chosen:
     detector([first.image])  # the first answer takes longer than all others
     load = time.perf_counter() - since
     whole, inside = _Heard(progress), Laps()
+    at_once = getattr(getattr(detector, "parts", None), "streams", 1)
     with ExitStack() as stack:
         for owner, method, name in parts_of(detector):
             stack.enter_context(timed(owner, method, name, inside, detector.device))
@@ -159,7 +160,7 @@ def bench(path: str | PathLike[str], progress: Progress | None = None, **chosen:
         # The last lap only finds the end.
         decoding=Timing.of(alone.laps["decode"][:frames], frames),
         stages={n: Timing.of(whole.laps[n], frames) for n in STAGES if n in whole.laps},
-        parts={n: Timing.of(laps, frames) for n, laps in inside.laps.items()},
+        parts={n: Timing.of(laps, frames * at_once) for n, laps in inside.laps.items()},
     )
 
 
@@ -178,11 +179,12 @@ def parts_of(detector: Any) -> list[tuple[Any, str, str]]:
     """The methods that a detector's parts are: whose, which, and what it is called here."""
     from pose3d.detect import Detector
 
-    network = detector.network
-    own = isinstance(detector, Detector)  # whose dense part an engine may run
-    owners = (detector if own else network, network, network, network)
-    names = ("dense", "propose", "classify", "heatmaps" if own else "locate")
-    return list(zip(owners, names, ("dense", "proposals", "boxes", "keypoints"), strict=True))
+    own = isinstance(detector, Detector)  # whose network an engine may run
+    network = detector.parts if own else detector.network
+    last = "heatmaps" if own else "locate"
+    parts = {"dense": "dense", "propose": "proposals", "classify": "boxes", last: "keypoints"}
+    resize = [(detector, "resize", "resize")] if hasattr(detector, "resize") else []
+    return [*resize, *((network, method, name) for method, name in parts.items())]
 
 
 @contextmanager
@@ -212,9 +214,9 @@ def timed(owner: Any, method: str, name: str, laps: Laps, device: Any) -> Iterat
 
 def run_of(detector: Any, options: Options) -> dict[str, Any]:
     """With what and how a detector runs."""
-    dense = getattr(detector, "dense", None)
-    engine = "openvino" if hasattr(dense, "precision") else "torch"
-    precision = getattr(dense, "precision", None) or {
+    precision = getattr(getattr(detector, "parts", None), "precision", None)
+    engine = "openvino" if precision else "torch"
+    precision = precision or {
         "torch.float32": "fp32",
         "torch.float16": "fp16",
         "torch.bfloat16": "bf16",

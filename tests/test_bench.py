@@ -21,7 +21,7 @@ def test_every_stage_and_part_is_measured() -> None:
     report = bench(WALK, end=0.1, device="cpu", engine="torch")
     assert report.video["frames"] == 3
     assert list(report.stages) == ["decode", "detect", "track", "lift", "save"]
-    assert list(report.parts) == ["dense", "proposals", "boxes", "keypoints"]
+    assert list(report.parts) == ["resize", "dense", "proposals", "boxes", "keypoints"]
     assert report.parts["dense"].calls >= 3
     inside = sum(part.a_frame for part in report.parts.values())
     assert 0 < inside < report.stages["detect"].a_frame
@@ -47,7 +47,8 @@ def test_every_detector_has_its_parts(tmp_path: Path) -> None:
     public = save(tmp_path / "model.pkl", "detectron2", arrays_of("detectron2"))
     for name in ("compact", str(public)):
         parts = parts_of(pose3d.load_detector(name, device="cpu"))
-        assert [part for _, _, part in parts] == ["dense", "proposals", "boxes", "keypoints"]
+        names = [part for _, _, part in parts if part != "resize"]
+        assert names == ["dense", "proposals", "boxes", "keypoints"]
         assert all(callable(getattr(owner, method)) for owner, method, _ in parts)
 
 

@@ -1,6 +1,8 @@
 """OpenVINO's answers beside torch's."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from conftest import ROOT
 
 import pose3d
 from pose3d.detect.compact import CompactRCNN
-from pose3d.detect.engine import OpenVINODense, choose_engine
+from pose3d.detect.engine import OpenVINORCNN, choose_engine
 from pose3d.errors import PoseError, UsageError
 from pose3d.options import Options
 from pose3d.pipeline import differences
@@ -25,20 +27,52 @@ def network() -> CompactRCNN:
 
 
 def noise(height: int, width: int) -> torch.Tensor:
-    pictures = 255 * torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(1))
-    return pictures.contiguous(memory_format=torch.channels_last)
+    generator = torch.Generator().manual_seed(1)
+    pictures = torch.randint(256, (1, height, width, 3), generator=generator, dtype=torch.uint8)
+    return pictures.permute(0, 3, 1, 2)
 
 
 def test_maps_are_torchs_whatever_the_size(network: CompactRCNN) -> None:
     pytest.importorskip("openvino")
-    dense = OpenVINODense(network, "fp32")
+    ours = OpenVINORCNN(network, "fp32")
     for size in ((64, 96), (160, 288), (96, 32), (64, 96)):
         x = noise(*size)
         with torch.inference_mode():
             expected = network.dense(x)
-        for name, ours, theirs in zip(expected._fields, dense(x), expected, strict=True):
-            assert ours.dtype == theirs.dtype
-            torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4, msg=name)
+        for name, found, theirs in zip(expected._fields, ours.dense(x), expected, strict=True):
+            assert found.dtype == theirs.dtype
+            torch.testing.assert_close(found, theirs, atol=1e-4, rtol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize("people", [0, 1, 5])
+def test_heads_are_torchs_for_any_number_of_regions(network: CompactRCNN, people: int) -> None:
+    pytest.importorskip("openvino")
+    ours = OpenVINORCNN(network, "fp32")
+    generator = torch.Generator().manual_seed(2)
+    x, prior = (torch.rand(people, n, s, s, generator=generator) for n, s in ((16, 28), (17, 56)))
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            ours.keypoint_head(x, prior), network.keypoint_head(x, prior), atol=1e-4, rtol=1e-4
+        )
+        pooled = torch.rand(people + 1, 16, 7, 7, generator=generator)
+        torch.testing.assert_close(ours.box_head(pooled), network.box_head(pooled))
+
+
+def test_threads_do_not_write_to_each_others_maps(network: CompactRCNN) -> None:
+    pytest.importorskip("openvino")
+    ours = OpenVINORCNN(network, "fp32")
+    pictures = [noise(32 * n, 64) for n in (1, 2, 3, 4)]
+    alone = [ours.dense(x).objectness.clone() for x in pictures]
+    gate = Barrier(len(pictures))
+
+    def both(x: torch.Tensor) -> torch.Tensor:
+        maps = ours.dense(x)
+        gate.wait(10)  # until everybody else has written theirs
+        return maps.objectness
+
+    with ThreadPoolExecutor(len(pictures)) as threads:
+        for found, expected in zip(threads.map(both, pictures), alone, strict=True):
+            torch.testing.assert_close(found, expected)
 
 
 def test_bfloat16_is_near(network: CompactRCNN) -> None:
@@ -46,7 +80,7 @@ def test_bfloat16_is_near(network: CompactRCNN) -> None:
     x = noise(64, 96)
     with torch.inference_mode():
         expected = network.dense(x)
-    for ours, theirs in zip(OpenVINODense(network, "bf16")(x), expected, strict=True):
+    for ours, theirs in zip(OpenVINORCNN(network, "bf16").dense(x), expected, strict=True):
         assert (ours - theirs).abs().max() <= 0.03 * theirs.abs().max()
 
 
@@ -91,7 +125,7 @@ def test_without_openvino_torch_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_broken_openvino_is_said(monkeypatch: pytest.MonkeyPatch, network: CompactRCNN) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(PoseError, match="--engine torch"):
-        OpenVINODense(network)
+        OpenVINORCNN(network)
 
 
 def test_another_engine_is_no_reason_to_run_again() -> None:

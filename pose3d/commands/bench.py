@@ -47,7 +47,7 @@ def _table(report: "Report") -> list[str]:
         rows.append(_row(name, timing, whole))
         if name == "detect":
             rows += [_row(f"  {part}", timing, whole) for part, timing in report.parts.items()]
-            rows.append(f"{'  resize, and the rest':24}{rest:7.2f} ms{rest / whole:8.0%}")
+            rows.append(f"{'  the rest':24}{rest:7.2f} ms{rest / whole:8.0%}")
     how = f"{run['detector']} on {run['device']} by {run['engine']} in {run['precision']}"
     alone = 1e3 / report.decoding.a_frame
     return [

@@ -4,6 +4,7 @@ import ctypes
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from pose3d.sequence import People
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+T = TypeVar("T")
 
 
 def choose_device(name: str) -> torch.device:
@@ -119,7 +121,7 @@ class PeopleFinder(ABC):
             if not right or not picture.size:
                 raise UsageError("pictures must be RGB uint8 of shape (height, width, 3)")
 
-    def run(self, work: Callable[[], list[People]]) -> list[People]:
+    def run(self, work: Callable[[], T]) -> T:
         """Do something with the network as it is meant to be run."""
         half = self.dtype != torch.float32
         with torch.inference_mode(), torch.autocast(self.device.type, self.dtype, enabled=half):

@@ -179,33 +179,22 @@ class Limits:
     box_iou: float = 0.6
 
 
-class CompactRCNN(nn.Module):
-    """Keypoint R-CNN (He et al., ICCV 2017) for laptops.
+class Regions:
+    """What follows the dense part: proposals, and two heads that look at regions of its maps.
 
-    Parameters
+    Whatever runs the dense part and the heads, torch or another engine, they are asked here.
+
+    Attributes
     ----------
-    channels
-        Of every level of the pyramid.
-    hidden
-        Of the box head.
-    width
-        Of the keypoint head.
+    streams
+        How many threads may work at once, each with pictures of its own.
     """
 
-    def __init__(self, channels: int = 96, hidden: int = 384, width: int = 96) -> None:
-        super().__init__()
-        self.body = MobileNetV2()
-        self.pyramid = Pyramid(self.body.channels, channels)
-        self.rpn = RegionProposer(channels)
-        self.box_head = BoxHead(channels, hidden)
-        self.keypoint_head = KeypointHead(channels, width)
-        self.register_buffer("box_step", torch.tensor(BOX_STEP), persistent=False)
-        self.box_step: Tensor
-
-    def dense(self, pictures: Tensor) -> Maps:
-        """Everything before regions: pictures (B, 3, H, W), RGB in [0, 255], sides of 32."""
-        (fine, middle, *coarser), prior = self.pyramid(self.body(pictures / 127.5 - 1))
-        return Maps(fine, prior, middle, *self.rpn([middle, *coarser]))
+    streams = 1
+    dense: Callable[[Tensor], Maps]
+    box_head: Callable[[Tensor], tuple[Tensor, Tensor]]
+    keypoint_head: Callable[[Tensor, Tensor], Tensor]
+    box_step: Tensor
 
     def propose(self, maps: Maps, sizes: Tensor, limits: Limits) -> tuple[Tensor, Tensor]:
         """The best regions (B, R, 4) of every picture and whether each is one (B, R)."""
@@ -232,10 +221,6 @@ class CompactRCNN(nn.Module):
             maps.prior.float().clamp(min=FLOOR), rows, 2 * REGION, 1 / 4, 1, aligned=True
         )
         return self.keypoint_head(pooled, prior)
-
-    def forward(self, pictures: Tensor, sizes: Tensor, limits: Limits) -> Found:
-        """People of pictures (B, 3, H, W), padded; `sizes` (B, 2) are width and height within."""
-        return self.people(self.dense(pictures), sizes, limits)
 
     def people(
         self,
@@ -265,3 +250,38 @@ class CompactRCNN(nn.Module):
             across = geometry.mirrored(areas, sizes[picture, 0])
             found = (found + heatmaps.mirrored(self.heatmaps(mirrored(), picture, across))) / 2
         return Found(picture, boxes, scores, *heatmaps.decode(found, areas))
+
+
+class CompactRCNN(Regions, nn.Module):
+    """Keypoint R-CNN (He et al., ICCV 2017) for laptops.
+
+    Parameters
+    ----------
+    channels
+        Of every level of the pyramid.
+    hidden
+        Of the box head.
+    width
+        Of the keypoint head.
+    """
+
+    def __init__(self, channels: int = 96, hidden: int = 384, width: int = 96) -> None:
+        super().__init__()
+        self.body = MobileNetV2()
+        self.pyramid = Pyramid(self.body.channels, channels)
+        self.rpn = RegionProposer(channels)
+        self.box_head = BoxHead(channels, hidden)
+        self.keypoint_head = KeypointHead(channels, width)
+        self.register_buffer("box_step", torch.tensor(BOX_STEP), persistent=False)
+
+    def dense(self, pictures: Tensor) -> Maps:
+        """Everything before regions: pictures (B, 3, H, W), RGB in [0, 255], sides of 32.
+
+        Any type of numbers will do.
+        """
+        (fine, middle, *coarser), prior = self.pyramid(self.body(pictures / 127.5 - 1))
+        return Maps(fine, prior, middle, *self.rpn([middle, *coarser]))
+
+    def forward(self, pictures: Tensor, sizes: Tensor, limits: Limits) -> Found:
+        """People of pictures (B, 3, H, W), padded; `sizes` (B, 2) are width and height within."""
+        return self.people(self.dense(pictures), sizes, limits)

@@ -1,6 +1,8 @@
 """The compact network made usable."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -9,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pose3d.detect.base import PeopleFinder
-from pose3d.detect.compact import CompactRCNN, Limits, Maps
-from pose3d.detect.engine import OpenVINODense, choose_engine
+from pose3d.detect.compact import CompactRCNN, Limits, Maps, Regions
+from pose3d.detect.engine import OpenVINORCNN, choose_engine
 from pose3d.detect.framing import Framing, around, closer, whole
 from pose3d.likeness import oks
 from pose3d.sequence import People
@@ -19,6 +21,8 @@ SAME_PERSON = 0.7  # similarity of keypoints, COCO's OKS, from which two are one
 SEEN = 0.2  # peak mass from which a keypoint is to be seen
 SECOND_LOOK = 2.0  # pixels of a picture's second look, in those of the first
 CHUNK = 16  # frames of a video that share a region and a scale
+T = TypeVar("T")
+S = TypeVar("S")
 
 
 class Detector(PeopleFinder):
@@ -66,7 +70,13 @@ class Detector(PeopleFinder):
         super().__init__(network, device, precision, min_score, max_people)
         self.network.to(memory_format=torch.channels_last)
         fast = choose_engine(engine, self.device) == "openvino"
-        self.dense = OpenVINODense(self.network, precision) if fast else self.network.dense
+        self.parts: Regions = OpenVINORCNN(self.network, precision) if fast else self.network
+        self._threads = None
+        if self.parts.streams > 1:
+            # Each of them is one of the cores; torch must not share its work among all again.
+            self._threads = ThreadPoolExecutor(
+                self.parts.streams, "look", torch.set_num_threads, (1,)
+            )
         self.calibration = torch.from_numpy(np.asarray(calibration, np.float32)).to(self.device)
         self.short_side, self.adapts = short_side, adapts
         # A person's score is at most that of the box: no keypoints for boxes that cannot count.
@@ -108,12 +118,16 @@ class Detector(PeopleFinder):
         """
         first = self._whole(pictures[0])
         looks = self._look(pictures, first)
-        if self.adapts:
-            for n, people in enumerate(looks):
-                if len(people):
-                    framing = closer([people], first, SECOND_LOOK)
-                    [looks[n]] = self._look([pictures[n]], framing, mirror=True)
-        return looks
+        if not self.adapts:
+            return looks
+
+        def again(n: int) -> People:
+            if not len(looks[n]):
+                return looks[n]
+            framing = closer([looks[n]], first, SECOND_LOOK)
+            return self._look([pictures[n]], framing, mirror=True)[0]
+
+        return self._each(again, range(len(looks)))
 
     def _whole(self, picture: NDArray[np.uint8]) -> Framing:
         height, width = picture.shape[:2]
@@ -125,33 +139,45 @@ class Detector(PeopleFinder):
         """People of a region of pictures of one size; `mirror` looks at mirror images as well."""
         # Many at once make a CPU no faster, and their maps take memory.
         at_once = 1 if self.device.type == "cpu" else max(len(pictures), 1)
-        parts = range(0, len(pictures), at_once)
-        return [
-            p for at in parts for p in self._batch(pictures[at : at + at_once], framing, mirror)
-        ]
+        starts = range(0, len(pictures), at_once)
+        found = self._each(
+            lambda at: self._batch(pictures[at : at + at_once], framing, mirror), starts
+        )
+        return [people for batch in found for people in batch]
+
+    def _each(self, work: Callable[[T], S], items: Sequence[T]) -> list[S]:
+        """What `work` makes of every item, several at once where the engine runs them so."""
+        if self._threads is None or len(items) < 2:
+            return [work(item) for item in items]
+        return list(self._threads.map(lambda item: self.run(lambda: work(item)), items))
+
+    def resize(self, pictures: Sequence[NDArray[np.uint8]], framing: Framing) -> Tensor:
+        """What a framing shows of pictures, as the network's input (B, 3, H, W), uint8, padded."""
+        x0, y0, x1, y1 = framing.region
+        width, height = framing.size
+        blend = cv2.INTER_AREA if framing.scale < 1 else cv2.INTER_LINEAR
+        padded = np.zeros((len(pictures), _padded(height), _padded(width), 3), np.uint8)
+        for row, picture in zip(padded, pictures, strict=True):
+            part = picture[y0:y1, x0:x1]
+            row[:height, :width] = cv2.resize(part, (width, height), interpolation=blend)
+        # The NHWC array seen as NCHW is channels-last already.
+        return torch.from_numpy(padded).to(self.device).permute(0, 3, 1, 2)
 
     def _batch(
         self, pictures: list[NDArray[np.uint8]], framing: Framing, mirror: bool
     ) -> list[People]:
         x0, y0, x1, y1 = framing.region
         size = framing.size
-        blend = cv2.INTER_AREA if framing.scale < 1 else cv2.INTER_LINEAR
-        padded = np.zeros(
-            (len(pictures), -(-size[1] // 32) * 32, -(-size[0] // 32) * 32, 3), np.uint8
-        )
-        for row, picture in zip(padded, pictures, strict=True):
-            part = picture[y0:y1, x0:x1]
-            row[: size[1], : size[0]] = cv2.resize(part, size, interpolation=blend)
-        # The NHWC array seen as NCHW is channels-last already.
-        x = torch.from_numpy(padded).to(self.device).permute(0, 3, 1, 2).float()
+        x = self.resize(pictures, framing)
         sizes = torch.tensor([size] * len(pictures), device=self.device)
 
         def mirrored() -> Maps:
             other = torch.zeros_like(x)
             other[..., : size[0]] = x[..., : size[0]].flip(-1)
-            return self.dense(other)
+            return self.parts.dense(other)
 
-        found = self.network.people(self.dense(x), sizes, self.limits, mirrored if mirror else None)
+        maps = self.parts.dense(x)
+        found = self.parts.people(maps, sizes, self.limits, mirrored if mirror else None)
         scores = calibrated(found.mass, self.calibration)
         ranks = found.scores * clarity(found.mass)
         back = torch.tensor([(x1 - x0) / size[0], (y1 - y0) / size[1]], device=self.device)
@@ -170,6 +196,11 @@ class Detector(PeopleFinder):
         owner = picture[order].cpu().numpy()
         everyone = People(*(v[order].float().cpu().numpy() for v in (boxes, ranks, points, scores)))
         return [distinct(everyone[owner == row]) for row in range(n)]
+
+
+def _padded(side: int) -> int:
+    """A side of the network's input as it must be: a multiple of 32."""
+    return -(-side // 32) * 32
 
 
 def distinct(people: People) -> People:

@@ -1,21 +1,25 @@
-"""What runs the compact network's dense part: torch, or on a CPU OpenVINO.
+"""What runs the compact network's dense part and heads: torch, or on a CPU OpenVINO.
 
-Most of a frame's time on a CPU is the dense part: convolutions of one picture. OpenVINO (Intel,
+Most of a frame's time on a CPU are these: convolutions of one picture. OpenVINO (Intel,
 Apache-2.0; for x86 and ARM) fuses and lays these out better than torch runs them one by one.
 """
 
+import threading
 import warnings
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from pose3d.detect.compact import CompactRCNN, Maps
+from pose3d.detect.compact import JOINTS, REGION, CompactRCNN, Maps, Regions
 from pose3d.errors import PoseError, UsageError
 
 ENGINES = ("auto", "torch", "openvino")
 EXAMPLE = (64, 96)  # height and width to trace the network with; any multiples of 32
+HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}  # precisions as OpenVINO calls them
+MAX_STREAMS = 8  # pictures at once; each takes memory for its maps
 
 
 def choose_engine(name: str, device: torch.device) -> str:
@@ -40,8 +44,11 @@ def choose_engine(name: str, device: torch.device) -> str:
     return name
 
 
-class OpenVINODense:
-    """The dense part of a compact network, compiled once for pictures of all sizes.
+class OpenVINORCNN(Regions):
+    """The dense part and the heads of a compact network, compiled once for pictures of all sizes.
+
+    Several threads may call it at once, each with a picture of its own: a core for each picture is
+    faster than all cores for one, since most layers are too small to be shared.
 
     Parameters
     ----------
@@ -55,6 +62,8 @@ class OpenVINODense:
     ----------
     precision
         What ``auto`` became.
+    streams
+        How many threads it has cores for.
 
     Raises
     ------
@@ -63,64 +72,126 @@ class OpenVINODense:
     """
 
     def __init__(self, network: CompactRCNN, precision: str = "auto") -> None:
+        threads = torch.get_num_threads()
+        self.streams = min(threads, MAX_STREAMS)
+        self.box_step = network.box_step
         try:
-            self.precision, self._request = _compiled(network, precision)
+            core, self.precision = _core(precision)
+            settings = {
+                "INFERENCE_PRECISION_HINT": HINTS[self.precision],
+                "NUM_STREAMS": self.streams,
+                "INFERENCE_NUM_THREADS": threads,
+                "ENABLE_CPU_PINNING": False,  # else two runs at once share a core, one idles
+            }
+            self._dense, self._box_head, self._keypoint_head = (
+                _Graph(core.compile_model(model, "CPU", settings)) for model in _models(network)
+            )
         except (ImportError, RuntimeError) as error:
             reason = " ".join(str(error).split())[:200]
             raise PoseError(
                 f"openvino does not start: use --engine torch, or install it anew: {reason}"
             ) from error
 
-    def __call__(self, pictures: Tensor) -> Maps:
-        """As :meth:`CompactRCNN.dense`, of one picture (1, 3, H, W) on the CPU.
+    def dense(self, pictures: Tensor) -> Maps:
+        """As :meth:`CompactRCNN.dense`, of one picture (1, 3, H, W) uint8 on the CPU.
 
-        The maps are valid until the next call, which writes to the same memory.
+        The maps are valid until this thread's next call, which writes to the same memory.
         """
-        self._request.infer([pictures.permute(0, 2, 3, 1).contiguous().numpy()])
-        return Maps(*(torch.from_numpy(tensor.data) for tensor in self._request.output_tensors))
+        return Maps(*self._dense(pictures.permute(0, 2, 3, 1)))
+
+    def box_head(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """As :class:`~pose3d.detect.compact.BoxHead`."""
+        logits, deltas = self._box_head(x)
+        return logits.clone(), deltas.clone()
+
+    def keypoint_head(self, x: Tensor, prior: Tensor) -> Tensor:
+        """As :class:`~pose3d.detect.compact.KeypointHead`."""
+        if not len(x):
+            return x.new_zeros(0, JOINTS, (2 * REGION) ** 2 + 1)
+        return self._keypoint_head(x, prior)[0].clone()
 
 
-def _compiled(network: CompactRCNN, precision: str) -> tuple[str, Any]:
-    """The precision chosen, and what runs the graph."""
+class _Graph:
+    """A compiled graph, with memory of its own for every thread."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._compiled, self._local = compiled, threading.local()
+
+    def __call__(self, *inputs: Tensor) -> list[Tensor]:
+        """The outputs, valid until the thread's next call."""
+        if not hasattr(self._local, "request"):
+            self._local.request = self._compiled.create_infer_request()
+        request = self._local.request
+        request.infer([x.contiguous().numpy() for x in inputs], share_inputs=True)
+        return [torch.from_numpy(tensor.data) for tensor in request.output_tensors]
+
+
+def _core(precision: str) -> tuple[Any, str]:
+    """OpenVINO, and what precision it will run with."""
     import openvino
 
     core = openvino.Core()
     if precision == "auto":
         native = core.get_property("CPU", "INFERENCE_PRECISION_HINT") == openvino.Type.bf16
         precision = "bf16" if native else "fp32"
-    settings = {
-        "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}[precision],
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        "ENABLE_CPU_PINNING": False,  # else two runs at once share a core and leave one idle
-    }
-    return precision, core.compile_model(_model(network), "CPU", settings).create_infer_request()
+    return core, precision
 
 
-class _ChannelsLast(nn.Module):
-    """The dense part with pictures (1, H, W, 3), the order in which they lie in memory."""
+class _Forward(nn.Module):
+    """A function of a network's, for the tracer, which only takes modules."""
 
-    def __init__(self, network: CompactRCNN) -> None:
+    def __init__(self, network: CompactRCNN, work: Callable[..., tuple[Tensor, ...]]) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.work = network, work
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.network.dense(pictures.permute(0, 3, 1, 2)))
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        return self.work(*inputs)
 
 
-def _model(network: CompactRCNN) -> Any:
-    """The graph of the dense part, of one picture of any size."""
+def _models(network: CompactRCNN) -> list[Any]:
+    """The graphs of the dense part, the box head and the keypoint head.
+
+    Pictures come as they lie in memory, (1, H, W, 3) uint8.
+    """
+    channels = network.pyramid.smooth5.out_channels
+    pooled, features = [channels, 7, 7], [channels, REGION, REGION]
+    prior = [JOINTS, 2 * REGION, 2 * REGION]
+
+    def dense(pictures: Tensor) -> tuple[Tensor, ...]:
+        return tuple(network.dense(pictures.permute(0, 3, 1, 2).float()))
+
+    def locate(x: Tensor, prior: Tensor) -> tuple[Tensor, ...]:
+        return (network.keypoint_head(x, prior),)
+
+    picture = torch.zeros(1, *EXAMPLE, 3, dtype=torch.uint8)
+    return [
+        _model(network, dense, [picture], [[1, -1, -1, 3]]),
+        _model(network, network.box_head, [torch.zeros(2, *pooled)], [[-1, *pooled]]),
+        _model(
+            network,
+            locate,
+            [torch.zeros(2, *features), torch.zeros(2, *prior)],
+            [[-1, *features], [-1, *prior]],
+        ),
+    ]
+
+
+def _model(
+    network: CompactRCNN,
+    work: Callable[..., tuple[Tensor, ...]],
+    example: list[Tensor],
+    sizes: list[list[int]],
+) -> Any:
+    """The graph of a function; -1 is a side that may have any size."""
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     with warnings.catch_warnings(), torch.inference_mode(False), torch.no_grad():
         warnings.simplefilter("ignore")  # that torch.jit is on its way out, and that sizes vary
-        graph = torch.jit.trace(
-            _ChannelsLast(network).eval(), torch.zeros(1, *EXAMPLE, 3), check_trace=False
-        )
+        graph = torch.jit.trace(_Forward(network, work).eval(), tuple(example), check_trace=False)
         # openvino.convert_model does the same, slower, and reports each use to its makers.
         front = FrontEndManager().load_by_framework("pytorch")
         decoder = TorchScriptPythonDecoder(graph)
         model = front.convert(front.load(decoder))
-    model.reshape([1, -1, -1, 3])
+    model.reshape(dict(enumerate(sizes)))
     return model

@@ -12,23 +12,19 @@ STRIDES = (1, 2, 1, 2, 1, 1, 2, 1, 1, 1, 1, 1, 1, 2, 1, 1, 1)
 THUNDER = (32, 40, 40, *[56] * 3, *[112] * 4, *[168] * 3, *[280] * 3, 560)
 
 
-def same_pad(x: Tensor, stride: int) -> Tensor:
-    """TensorFlow's "SAME" for a 3x3 kernel: at stride 2 an even side is padded at its end only."""
-    if stride == 1:
-        return F.pad(x, (1, 1, 1, 1))
-    odd_h, odd_w = x.shape[-2] % 2, x.shape[-1] % 2
-    return F.pad(x, (odd_w, 1, odd_h, 1))
-
-
 class SameConv3x3(nn.Conv2d):
-    """A 3x3 convolution with TensorFlow's padding."""
+    """A 3x3 convolution with TensorFlow's "SAME" padding, for maps of even sides.
+
+    At stride 2 these are padded at their end only; our sides are multiples of 32, so that all maps
+    that a stride divides are even.
+    """
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1, groups: int = 1) -> None:
-        # Symmetric padding is "SAME" at stride 1, and faster inside the convolution.
+        # Symmetric padding is the same at stride 1, and faster inside the convolution.
         super().__init__(inputs, outputs, 3, stride, padding=int(stride == 1), groups=groups)
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        return super().forward(same_pad(x, 2) if self.stride[0] == 2 else x)
+        return super().forward(F.pad(x, (0, 1, 0, 1)) if self.stride[0] == 2 else x)
 
 
 class InvertedResidual(nn.Module):
