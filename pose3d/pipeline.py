@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     Found = Generator[tuple[list[Frame], list[People]]]
     Elsewhere = Callable[[Video, dict[str, Any], Progress], Found]
 
+HEIGHT_OF = "--height says how tall person"  # how a warning begins that lifting anew takes back
 DetectorLike = Callable[[Sequence[NDArray[np.uint8]]], list[People]]
 LifterLike = Callable[..., NDArray[np.float32]]
 
@@ -235,12 +236,26 @@ def lift(
         )
     before = recording.meta
     steps = [step for step in before["steps"] if step in ("detect", "track")]
-    said = [warning for warning in before.get("warnings", []) if warning not in found["warnings"]]
+    found["warnings"] += _heights_of_nobody(heights, [person.id for person in people])
+    said = [
+        warning
+        for warning in before.get("warnings", [])
+        if warning not in found["warnings"] and not warning.startswith(HEIGHT_OF)
+    ]
     return recording.with_people(
         people,
         **facts,
         **found | {"steps": steps + found["steps"], "warnings": said + found["warnings"]},
     )
+
+
+def _heights_of_nobody(heights: dict[int | None, float], people: list[int]) -> list[str]:
+    """What to say where a height is of somebody who is not there: numbers are known only now."""
+    absent = [str(number) for number in heights if number is not None and number not in people]
+    if not absent:
+        return []
+    there = f"the people are {', '.join(map(str, people))}" if people else "nobody was found"
+    return [f"{HEIGHT_OF} {', '.join(absent)} is, who is not there: {there}"]
 
 
 def kept(everyone: tuple[Person, ...], options: Options) -> tuple[Person, ...]:

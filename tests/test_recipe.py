@@ -160,6 +160,19 @@ def test_heights_are_read_as_people_write_them() -> None:
             parse_heights(wrong)
 
 
+def test_a_height_of_nobody_is_said(scene: Scene) -> None:
+    def lifted_with(recording: Recording, height: str) -> Recording:
+        return pipeline.lift(recording, lifter=Imitation(scene), skip=("world",), height=height)
+
+    wrong = lifted_with(recorded(scene), "7=1.8m,1=1.7m")
+    says = "--height says how tall person 7 is, who is not there: the people are 1"
+    assert wrong.meta["warnings"] == ["it rains", says]
+    assert lifted_with(wrong, "1=1.7m").meta["warnings"] == ["it rains"]
+    nobody = replace(recorded(scene), people=())
+    assert lifted_with(nobody, "1.7m").meta["warnings"] == ["it rains"]
+    assert "nobody was found" in lifted_with(nobody, "1=1.7m").meta["warnings"][-1]
+
+
 def test_a_given_height_sets_the_size(scene: Scene) -> None:
     def depth(height: str) -> float:
         recording = pipeline.lift(
