@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose3d.errors import UsageError
+from pose3d.rows import chunks, windows
 from pose3d.sequence import Pose3D
 from pose3d.skeleton import H36M, H36M_PARENTS
 from pose3d.smooth import smooth
@@ -24,6 +25,7 @@ HEIGHTS = (0.4, 2.6)  # metres: what --height may be
 ACROSS, ALONG = 1.0, 3.0  # how easily a joint moves, as a standard deviation
 SIZE_ACCELERATION = 0.5  # of the lifter's wavering scale, 1/s^2
 SIZE_NOISE = 0.02
+MARGIN = 8.0  # seconds on either side that the evened scale heeds
 ROUNDS = 8
 PRECISE = 1e-5  # metres
 CHUNK = 512  # frames worked on at once
@@ -43,11 +45,17 @@ def bone_lengths(joints: NDArray[np.floating]) -> Array:
     joints
         (T, 17, 3) metres; NaN where missing.
     """
-    joints = joints[~np.isnan(joints[:, 0, 0])]
-    if not len(joints):
+    known = np.flatnonzero(~np.isnan(joints[:, 0, 0]))
+    if not len(known):
         return np.full(len(CHILDREN), np.nan)
-    length = np.median(_lengths(np.asarray(joints, float)), 0)
-    return (length + length[MIRROR_BONES]) / 2
+    length = np.empty(len(CHILDREN))
+    for bone, (child, parent) in enumerate(zip(CHILDREN, PARENTS, strict=True)):
+        found = np.empty(len(known))  # one bone after the other, for memory's sake
+        for c in chunks(len(known)):
+            start, end = (joints[known[c], joint].astype(float) for joint in (parent, child))
+            found[c] = np.linalg.norm(end - start, axis=1)
+        length[bone] = np.median(found, overwrite_input=True)
+    return np.asarray((length + length[MIRROR_BONES]) / 2)
 
 
 def stature(lengths: Array) -> float:
@@ -107,9 +115,9 @@ def scaled(pose: Pose3D, height: float) -> Pose3D:
     tall = stature(bone_lengths(pose.joints))
     if not np.isfinite(tall) or tall <= 0:
         return pose
-    factor = height / tall
-    root = None if pose.root is None else (pose.root * factor).astype(np.float32)
-    return replace(pose, joints=(pose.joints * factor).astype(np.float32), root=root)
+    factor = np.float32(height / tall)
+    root = None if pose.root is None else pose.root * factor
+    return replace(pose, joints=pose.joints * factor, root=root)
 
 
 def steady(
@@ -141,24 +149,31 @@ def steady(
     if not known.any():
         return result
     lengths = bone_lengths(joints)
-    factor = _even_size(result[known], lengths, np.asarray(times, float)[known])
     rows = np.flatnonzero(known)
-    for start in range(0, len(rows), CHUNK):
-        part = rows[start : start + CHUNK]
+    factor = _even_size(result, rows, lengths, np.asarray(times, float)[rows])
+    for c in chunks(len(rows), CHUNK):
+        part = rows[c]
         ray = np.where(np.isnan(directions[part]), [0.0, 0.0, 1.0], directions[part])
         outer = ray[:, :, None] * ray[:, None, :]
         mobility = ACROSS**2 * (np.eye(3) - outer) + ALONG**2 * outer
-        pose = np.asarray(joints[part], float) * factor[start : start + CHUNK]
+        pose = np.asarray(joints[part], float) * factor[c]
         result[part] = _constrained(pose, lengths, mobility)
     return result
 
 
-def _even_size(joints: NDArray[np.floating], lengths: Array, times: Array) -> Array:
-    """Factor (T, 1, 1) that brings the bones of every frame to `lengths`, slowly changing."""
-    now = _lengths(joints)
-    factor = (now * lengths).sum(1) / np.maximum((now**2).sum(1), 1e-9)
-    precision = np.full(len(factor), SIZE_NOISE**-2)
-    return smooth(factor[:, None], precision, times, SIZE_ACCELERATION)[..., None]
+def _even_size(
+    joints: NDArray[np.floating], rows: NDArray[np.int64], lengths: Array, times: Array
+) -> Array:
+    """Factor (N, 1, 1) that brings the bones of rows (N,) to `lengths`, slowly changing."""
+    factor, even = np.empty((len(rows), 1)), np.empty((len(rows), 1, 1))
+    for c in chunks(len(rows)):
+        now = _lengths(joints[rows[c]])
+        factor[c, 0] = (now * lengths).sum(1) / np.maximum((now**2).sum(1), 1e-9)
+    for window in windows(times, MARGIN):
+        precision = np.full(window.around.stop - window.around.start, SIZE_NOISE**-2)
+        near = factor[window.around], precision, times[window.around]
+        even[window.core, 0] = smooth(*near, SIZE_ACCELERATION)[window.inner]
+    return even
 
 
 def _constrained(joints: Array, lengths: Array, mobility: Array) -> Array:

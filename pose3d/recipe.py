@@ -16,6 +16,7 @@ from pose3d.body import scaled, steady
 from pose3d.camera import Camera
 from pose3d.clean import clean
 from pose3d.options import STEPS
+from pose3d.rows import Computed, chunks
 from pose3d.sequence import Keypoints2D, Person, Pose3D
 from pose3d.world import Sight, forgotten, root_path, to_world
 
@@ -80,14 +81,18 @@ class Recipe:
         moving: list[Person] = []
         seen: list[Sight] = []
         for person in people:
-            lifted = self._sized(self._steadied(self._lifted(self._cleaned(person))))
-            moving.append(replace(person, pose=lifted.pose))
-            seen.append(partial(self._seen, lifted.keypoints))
+            self._move(person, moving, seen)
             done(len(moving))
         facts: dict[str, Any] = {"camera": self.camera.facts(), "steps": self.steps}
         facts["world"] = self._place(moving, seen)
         facts["warnings"] = self._warnings(facts["world"])
         return tuple(moving), facts
+
+    def _move(self, person: Person, moving: list[Person], seen: list[Sight]) -> None:
+        """Add a person with a pose, and what is seen of them; nothing else keeps hold of it."""
+        lifted = self._sized(self._steadied(self._lifted(self._cleaned(person))))
+        moving.append(replace(person, pose=lifted.pose))
+        seen.append(partial(self._seen, lifted.keypoints))
 
     def _cleaned(self, person: Person) -> Person:
         if "clean" not in self.steps:
@@ -95,17 +100,28 @@ class Recipe:
         return replace(person, keypoints=clean(person.keypoints))
 
     def _lifted(self, person: Person) -> Person:
-        seen = person.keypoints
-        straight = self.camera.straight(seen.keypoints)
-        joints = self.lifter(straight, seen.score, seen.time, self.camera.size, self.camera.matrix)
+        seen, camera = person.keypoints, self.camera
+        pixels = self._straight(seen.keypoints)
+        joints = self.lifter(pixels, seen.score, seen.time, camera.size, camera.matrix)
         return replace(person, pose=Pose3D(joints))
 
+    def _straight(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Pixels (T, 17, 2) where a lens without distortion would have put them."""
+        if not self.camera.distortion.any():
+            return pixels
+        straight = np.empty_like(pixels)
+        for rows in chunks(len(pixels)):
+            straight[rows] = self.camera.straight(pixels[rows])
+        return straight
+
     def _steadied(self, person: Person) -> Person:
-        if "steady" not in self.steps or person.pose is None:
-            return person
+        assert person.pose is not None
         seen, joints = person.keypoints, person.pose.joints
-        root, _ = root_path(joints, *self._seen(seen), seen.time)
-        directions = root / np.maximum(np.linalg.norm(root, axis=1, keepdims=True), 1e-9)
+        if "steady" not in self.steps:
+            # The world changes joints in place, and a lifter may keep what it gave.
+            return replace(person, pose=Pose3D(np.array(joints, np.float32)))
+        directions, _ = root_path(joints, *self._seen(seen), seen.time)
+        directions /= np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-9)
         return replace(person, pose=Pose3D(steady(joints, directions, seen.time)))
 
     def _sized(self, person: Person) -> Person:
@@ -148,8 +164,9 @@ class Recipe:
         ids = [person.id for person in people]
         return tuple(ids) if None in self.heights else tuple(i for i in ids if i in self.heights)
 
-    def _seen(self, keypoints: Keypoints2D) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        return self.camera.rays(keypoints.keypoints), keypoints.score
+    def _seen(self, keypoints: Keypoints2D) -> tuple[Computed, NDArray[np.float32]]:
+        pixels = keypoints.keypoints
+        return Computed(lambda rows: self.camera.rays(pixels[rows])), keypoints.score
 
     def _warnings(self, worlds: list[dict[str, Any]]) -> list[str]:
         said = []

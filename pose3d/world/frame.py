@@ -1,7 +1,7 @@
 """From the camera to the world: up, floor, standing feet, for everyone at once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from pose3d.body import bone_lengths, stature
 from pose3d.errors import UsageError
-from pose3d.sequence import Person, Pose3D
-from pose3d.skeleton import H36M
-from pose3d.world.contact import ANKLE_KEYPOINTS, ANKLES, HIPS, Stance, lasting, stances, standing
-from pose3d.world.feet import LEGS, flat, planted_path, with_feet_at
+from pose3d.rows import Computed, Rows, chunks
+from pose3d.sequence import Person
+from pose3d.world.contact import ANKLE_KEYPOINTS, Stance, lasting, stances, standing
 from pose3d.world.ground import (
     SUPPORT_ERROR,
     Support,
@@ -23,7 +22,8 @@ from pose3d.world.ground import (
     supports,
     unit,
 )
-from pose3d.world.path import Evidence, acceleration_along, pieces, root_path
+from pose3d.world.path import root_path
+from pose3d.world.placed import Body, posed, walked
 
 # The ankle joint of somebody in shoes is so much of their height above the ground: 0.039 barefoot
 # (Drillis and Contini, 1966) and a sole of 2 cm; it is 0.054 in HDM05 and 0.050 in the rendered
@@ -32,47 +32,12 @@ SOLE = 0.05
 HEIGHT_ERROR = 0.06  # of people's heights, as a share, where they are not given
 SAME_FLOOR = 0.15  # share up to which a floor that is off is taken for a size that is off
 MIN_CAMERA_HEIGHT = 0.6  # metres above the floor, from where the floor tells sizes
-CHUNK = 2048  # frames worked on at once
-DEEPEST = 0.005  # metres below the floor that a sole may be
+POSES = 10_000  # that tell which way is up; of more, every n-th is looked at
 
-NOTHING = np.zeros(0)
+NOTHING = np.zeros(0, np.float32)
 
 Array = NDArray[np.float64]
-Sight = Callable[[], tuple[NDArray[np.floating], NDArray[np.floating]]]
-
-
-@dataclass(frozen=True)
-class Body:
-    """One person on the way to the world, in the camera frame.
-
-    Attributes
-    ----------
-    joints
-        (T, 17, 3) relative to the hip, metres, before their size is changed.
-    root
-        (T, 3) of the hip, likewise.
-    rays, scores
-        (T, 2, 2) and (T, 2) of the ankles' keypoints, left and right.
-    times
-        (T,) seconds.
-    sole
-        Metres below the ankles.
-    size
-        Factor of all lengths, for which nothing changes in the picture.
-    """
-
-    joints: NDArray[np.floating]
-    root: Array
-    rays: Array
-    scores: NDArray[np.floating]
-    times: Array
-    sole: float
-    size: float = 1.0
-
-    @property
-    def ankles(self) -> Array:
-        """(T, 2, 3) left and right."""
-        return self.size * (self.root[:, None] + self.joints[:, ANKLES])
+Sight = Callable[[], tuple[Rows, NDArray[np.floating]]]
 
 
 def to_world(
@@ -87,16 +52,16 @@ def to_world(
     """Put everyone on a floor.
 
     Both lists are worked off, so that memory holds nobody twice: each person gives way to the
-    same one with `root`, `world` and (for a still camera) `contact`, and with other `joints` where
-    feet were locked; what was seen of them is forgotten.
+    same one with `root`, `world` and (for a still camera) `contact`; what was seen of them is
+    forgotten. Where sizes change and feet are locked, `joints` are changed in place.
 
     Parameters
     ----------
     people
         Lifted; those without a pose stay as they are.
     seen
-        Per person something that gives their keypoints on the plane z = 1, (T, 17, 2) without lens
-        distortion, and the scores (T, 17).
+        Per person something that gives (the rows of) their keypoints on the plane z = 1, (T, 17, 2)
+        without lens distortion, and the scores (T, 17).
     camera_up
         ``auto`` from what the video shows, ``image`` for the picture's own, or (3,) in the camera
         frame.
@@ -116,8 +81,12 @@ def to_world(
     """
     lifted = [n for n, person in enumerate(people) if person.pose is not None]
     bodies = [_body(people[n], *seen[n]()) for n in lifted]
-    up = _up(bodies, camera_up, still_camera)
-    contacts = [_contact(body, up, still_camera) for body in bodies]
+
+    def contacts_for(up: Array) -> list[NDArray[np.bool_]]:
+        return [_contact(b, *seen[n](), up) for b, n in zip(bodies, lifted, strict=True)]
+
+    up = _up(bodies, camera_up, contacts_for if still_camera else None)
+    contacts = contacts_for(up) if still_camera else [_nowhere(body) for body in bodies]
     steps = _stances(bodies, contacts)
 
     sizes = _sizes(bodies, steps, up, [people[n].id in known_heights for n in lifted])
@@ -141,10 +110,13 @@ def to_world(
             (s, found[b]) for s, b in zip(steps, belongs, strict=True) if s.person == i and b >= 0
         ]
         own = [(s, Support(support.height - floor, support.seconds)) for s, support in own]
-        pose = _placed(body, seen[n], own, rotation, translation, lock)
-        seen[n] = forgotten
-        origin = _first_place(pose) if origin is None else origin
-        pose = _moved(pose, np.zeros(3) if origin is None else -origin)
+        walk = walked(body, *seen[n](), own, rotation, translation, lock)
+        seen[n] = forgotten  # before the world takes as much memory
+        pose = posed(body, walk, rotation, translation, lock)
+        assert pose.world is not None
+        origin = _first_place(pose.world) if origin is None else origin
+        if origin is not None:
+            pose.world[:] -= origin.astype(np.float32)
         people[n] = replace(people[n], pose=pose if still_camera else replace(pose, contact=None))
     if origin is not None:
         translation = translation - origin
@@ -163,17 +135,10 @@ def forgotten() -> tuple[Array, Array]:
     return np.zeros((0, 17, 2)), np.zeros((0, 17))
 
 
-def _first_place(pose: Pose3D) -> Array | None:
+def _first_place(world: NDArray[np.float32]) -> Array | None:
     """The first known hip (3,) of somebody, on the floor."""
-    assert pose.world is not None
-    hips = pose.world[np.isfinite(pose.world[:, 0, 0]), 0]
-    return hips[0].astype(float) * [1, 0, 1] if len(hips) else None
-
-
-def _moved(pose: Pose3D, offset: Array) -> Pose3D:
-    """A pose that is elsewhere in the world."""
-    assert pose.world is not None
-    return replace(pose, world=(pose.world + offset).astype(np.float32))
+    known = np.isfinite(world[:, 0, 0])
+    return world[np.argmax(known), 0].astype(float) * [1, 0, 1] if known.any() else None
 
 
 def rotation_to_world(up: Array) -> Array:
@@ -207,49 +172,58 @@ def parse_up(text: str) -> str | Array:
     return unit(vector)
 
 
-def _body(person: Person, rays: NDArray[np.floating], scores: NDArray[np.floating]) -> Body:
+def _body(person: Person, rays: Rows, scores: NDArray[np.floating]) -> Body:
     assert person.pose is not None
     joints, times = person.pose.joints, np.asarray(person.keypoints.time, float)
     root, _ = root_path(joints, rays, scores, times)
     tall = stature(bone_lengths(joints))
-    return Body(
-        joints,
-        root,
-        np.asarray(rays[:, ANKLE_KEYPOINTS], float),
-        scores[:, ANKLE_KEYPOINTS],
-        times,
-        SOLE * tall if tall > 0 else 0.0,
-    )
+    return Body(joints, root.astype(np.float32), times, SOLE * tall if tall > 0 else 0.0)
 
 
-def _up(bodies: list[Body], camera_up: str | Array, still: bool) -> Array:
+def _up(
+    bodies: list[Body],
+    camera_up: str | Array,
+    contacts_for: Callable[[Array], list[NDArray[np.bool_]]] | None,
+) -> Array:
+    """Up in the camera frame; `contacts_for` tells who stands, where the camera does."""
     if not isinstance(camera_up, str):
         return unit(np.asarray(camera_up, float))
     if camera_up == "image":
         return np.array([0.0, -1.0, 0.0])
-    prior, error = posture_up(body.joints[np.isfinite(body.root[:, 0])] for body in bodies)
-    if not still:
+    placed = [np.flatnonzero(np.isfinite(body.root[:, 0])) for body in bodies]
+    every = -(-sum(map(len, placed)) // POSES) or 1
+    prior, error = posture_up(
+        body.joints[rows[::every]] for body, rows in zip(bodies, placed, strict=True)
+    )
+    if contacts_for is None:
         return prior
-    steps = _stances(bodies, [_contact(body, prior, still) for body in bodies])
+    steps = _stances(bodies, contacts_for(prior))
     return level_up(*places_of(steps, len(bodies)), prior, error)
 
 
-def _contact(body: Body, up: Array, still: bool) -> NDArray[np.bool_]:
-    if not still:
-        return np.zeros((len(body.times), 2), bool)
-    legs = np.asarray(body.joints[:, ANKLES + HIPS], float)
-    lower = (legs[:, 2:] - legs[:, :2]) @ up
-    ankles = body.root[:, None] + legs[:, :2]
-    contact = standing(ankles, lower, body.rays, body.scores, body.times, up)
+def _contact(body: Body, rays: Rows, scores: NDArray[np.floating], up: Array) -> NDArray[np.bool_]:
+    contact = standing(
+        Computed(body.ankles),
+        Computed(lambda rows: body.lower(rows, up)),
+        Computed(lambda rows: np.asarray(rays[rows][:, ANKLE_KEYPOINTS], float)),
+        scores[:, ANKLE_KEYPOINTS],
+        np.isfinite(body.root[:, 0]),
+        body.times,
+        up,
+    )
     return lasting(contact, body.times)
 
 
+def _nowhere(body: Body) -> NDArray[np.bool_]:
+    """Contacts of feet of which nobody knows."""
+    return np.zeros((len(body.times), 2), bool)
+
+
 def _stances(bodies: list[Body], contacts: list[NDArray[np.bool_]]) -> list[Stance]:
-    return [
-        stance
-        for n, (body, contact) in enumerate(zip(bodies, contacts, strict=True))
-        for stance in stances(contact, body.ankles, body.times, n)
-    ]
+    found = []
+    for n, (body, contact) in enumerate(zip(bodies, contacts, strict=True)):
+        found += stances(contact, Computed(body.sized_ankles), body.times, n)
+    return found
 
 
 def _sizes(
@@ -284,74 +258,14 @@ def _sizes(
 
 def _lowest(bodies: list[Body], up: Array) -> float:
     """Height along up of the lowest soles, where nobody is seen standing."""
-    heights = [(body.ankles @ up).min(1) - body.sole for body in bodies]
-    every = np.concatenate(heights) if heights else np.zeros(0)
+    every = np.concatenate([np.zeros(0), *(_lower_soles(body, up) for body in bodies)])
     every = every[np.isfinite(every)]
     return float(np.quantile(every, 0.05)) if len(every) else 0.0
 
 
-def _placed(
-    body: Body,
-    sight: Sight,
-    steps: list[tuple[Stance, Support]],
-    rotation: Array,
-    translation: Array,
-    lock: bool,
-) -> Pose3D:
-    """A person in the world; heights of the supports are above the floor."""
-    _, evidence = root_path(body.joints, *sight(), body.times)
-    evidence = evidence.scaled(body.size).turned(rotation, translation)
-    legs = body.size * np.asarray(body.joints[:, LEGS], float) @ rotation.T
-    root = body.size * body.root @ rotation.T + translation
-    standing = [step for step, _ in steps]
-    if lock:
-        standing = []
-        for rows in pieces(np.isfinite(root[:, 0])):
-            inside = [pair for pair in steps if rows.start <= pair[0].rows.start < rows.stop]
-            standing += _lock(legs, root, rows, evidence, body, inside, translation)
-    contact = np.zeros((len(root), 2), bool)
-    for step in standing:
-        contact[step.rows, step.side] = True
-    joints, world = (np.empty((len(root), len(H36M), 3), np.float32) for _ in range(2))
-    for start in range(0, len(root), CHUNK):
-        c = slice(start, start + CHUNK)
-        here = body.size * np.asarray(body.joints[c], float) @ rotation.T
-        here[:, LEGS] = legs[c]
-        joints[c], world[c] = here @ rotation, here + root[c, None]
-    hip = (root - translation) @ rotation
-    return Pose3D(joints, hip.astype(np.float32), world, contact)
-
-
-def _lock(
-    legs: Array,
-    root: Array,
-    rows: slice,
-    evidence: Evidence,
-    body: Body,
-    steps: list[tuple[Stance, Support]],
-    eye: Array,
-) -> list[Stance]:
-    """Keep standing feet where they stand, in place, in a stretch of known rows seen from `eye`.
-
-    Legs (T, 2, 3, 3) are relative to the hip. Returns the stances without the frames in which the
-    foot already rolls or has left.
-    """
-    times = body.times[rows]
-    feet = legs[rows, :, 2]
-    standing = [step.shifted(-rows.start) for step, _ in steps]
-    heights = np.array([support.height + body.sole for _, support in steps])
-    places = np.zeros((0, 3))
-    path = root[rows]
-    if steps:
-        calm = acceleration_along(path - eye)
-        standing = flat(standing, path[:, None] + feet, times)
-        path, places = planted_path(evidence[rows], feet, times, standing, heights, calm)
-        places[:, 1] = heights
-    lowest = np.full(len(times), body.sole - DEEPEST)
-    before = legs[rows] + path[:, None, None]
-    after, standing = with_feet_at(before, times, standing, places, lowest)
-    # The body goes where its hips go.
-    path = path + (after[:, 0, 0] - before[:, 0, 0])
-    root[rows] = path
-    legs[rows] = after - path[:, None, None]
-    return [stance.shifted(rows.start) for stance in standing]
+def _lower_soles(body: Body, up: Array) -> NDArray[np.float32]:
+    """Height (T,) along up of the sole that is lower."""
+    heights = np.empty(len(body.times), np.float32)
+    for rows in chunks(len(heights)):
+        heights[rows] = (body.sized_ankles(rows) @ up).min(1) - body.sole
+    return heights

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pose3d.rows import Computed, Rows, chunks, windows
 from pose3d.skeleton import SHARED_JOINTS
-from pose3d.smooth import derivative, smooth_vectors
+from pose3d.smooth import smooth_vectors
 
 # What a lifter errs across the line of sight, metres, and over how many frames it errs alike.
 LIFTING_ERROR = 0.03
@@ -21,7 +22,7 @@ OUTLIER = 0.08  # metres from where a joint weighs little
 PIXEL_ERROR = 4.0  # of a keypoint with score 0.5, in pixels of a person 300 pixels tall
 ROUNDS = 4
 MIN_KEYPOINTS = 4
-CHUNK = 2048  # frames worked on at once
+MARGIN = 15.0  # seconds of what is seen on either side that a place heeds
 NEAREST = 0.3  # metres: nobody is closer to the lens
 # Likely accelerations of the hip, m/s^2: across the line of sight as in a jump; along it, where
 # size is all that tells, somewhat less.
@@ -64,10 +65,10 @@ class Evidence:
 
 def root_path(
     joints: NDArray[np.floating],
-    rays: NDArray[np.floating],
+    rays: Rows,
     scores: NDArray[np.floating],
     times: NDArray[np.floating],
-) -> tuple[Array, Evidence]:
+) -> tuple[Array, Computed]:
     """The hip's place in every frame, camera frame, metres.
 
     Parameters
@@ -86,16 +87,23 @@ def root_path(
     root (T, 3)
         NaN where the joints are, or where nothing was ever seen.
     evidence
-        What each frame alone says.
+        What each frame alone says: its rows are :class:`Evidence`, worked out when asked for.
     """
     count = len(times)
-    root = np.full((count, 3), np.nan)
-    evidence = Evidence(np.zeros((count, 3, 3)), np.zeros((count, 3)))
+    root, heeded = np.full((count, 3), np.nan), np.full((count, 3), np.nan)
+    blur = np.zeros(count)
     for rows in pieces(~np.isnan(joints[:, 0, 0])):
-        path, found = _piece(joints[rows], rays[rows], scores[rows], np.asarray(times[rows], float))
-        root[rows] = path
-        evidence.information[rows], evidence.target[rows] = found.information, found.target
-    return root, evidence
+        part = Computed(lambda some: rays[some]).part(rows)
+        blur[rows] = _blur(part, scores[rows])
+        if blur[rows.start] > 0:
+            piece = joints[rows], part, scores[rows], np.asarray(times[rows], float), blur[rows]
+            root[rows], heeded[rows] = _piece(*piece)
+
+    def evidence(rows: slice) -> Evidence:
+        where = heeded[rows], blur[rows]
+        return _evidence(joints[rows], rays[rows], scores[rows], *where, robust=True)
+
+    return root, Computed(evidence)
 
 
 def pieces(known: NDArray[np.bool_]) -> list[slice]:
@@ -104,32 +112,33 @@ def pieces(known: NDArray[np.bool_]) -> list[slice]:
     return [slice(int(a), int(b)) for a, b in edges.reshape(-1, 2)]
 
 
+def _blur(rays: Rows, scores: NDArray[np.floating]) -> float:
+    """How far keypoints of a stretch are off on the plane z = 1; 0 where nothing is seen."""
+    heights = np.concatenate([_height(rays[c], scores[c]) for c in chunks(len(scores))])
+    seen = heights[heights > 0]
+    return PIXEL_ERROR / 300 * max(float(np.median(seen)), 1e-3) if len(seen) else 0.0
+
+
 def _piece(
     joints: NDArray[np.floating],
-    rays: NDArray[np.floating],
+    rays: Rows,
     scores: NDArray[np.floating],
     times: Array,
-) -> tuple[Array, Evidence]:
-    """Path and evidence of a stretch without gaps."""
-    count = len(times)
-    heights = np.concatenate([_height(rays[c], scores[c]) for c in _chunks(count)])
-    evidence = Evidence(np.zeros((count, 3, 3)), np.zeros((count, 3)))
-    if not (heights > 0).any():
-        return np.full((count, 3), np.nan), evidence
-    blur = PIXEL_ERROR / 300 * max(float(np.median(heights[heights > 0])), 1e-3)
-    path = np.tile([0.0, 0.0, 5.0], (count, 1))
+    blur: Array,
+) -> tuple[Array, Array]:
+    """Path (T, 3) of a stretch without gaps, and the one that its evidence heeds."""
+    telling = np.concatenate([_known(rays[c], scores[c]).any(1) for c in chunks(len(times))])
+    path = np.tile([0.0, 0.0, 5.0], (len(times), 1))
     for number in range(ROUNDS):
-        for c in _chunks(count):
-            found = _evidence(joints[c], rays[c], scores[c], path[c], blur, number > 0)
-            evidence.information[c], evidence.target[c] = found.information, found.target
-        calm = acceleration_along(path)
-        path = smooth_vectors(evidence.information, evidence.target, times, calm)
-    return _before_the_camera(path, times), evidence
-
-
-def _chunks(count: int) -> list[slice]:
-    """Rows worked on at once."""
-    return [slice(start, start + CHUNK) for start in range(0, count, CHUNK)]
+        before, path = path, np.empty_like(path)
+        calm = acceleration_along(before)
+        for window in windows(times, MARGIN, telling):
+            a = window.around
+            seen = joints[a], rays[a], scores[a], before[a], blur[a]
+            evidence = _evidence(*seen, robust=number > 0)
+            solved = smooth_vectors(evidence.information, evidence.target, times[a], calm)
+            path[window.core] = solved[window.inner]
+    return _before_the_camera(path, times), before
 
 
 def _known(rays: NDArray[np.floating], scores: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -149,21 +158,23 @@ def _evidence(
     rays: NDArray[np.floating],
     scores: NDArray[np.floating],
     path: Array,
-    blur: float,
+    blur: Array,
     robust: bool,
 ) -> Evidence:
     """What every frame says by itself, by its distance; `robust` heeds who contradicts the path.
 
-    The conditions' rows are (1, 0, -x) and (0, 1, -y); `blur` is how far keypoints are off on the
-    plane z = 1.
+    The conditions' rows are (1, 0, -x) and (0, 1, -y); `blur` (T,) is how far keypoints are off on
+    the plane z = 1. Frames without a place in the path say nothing.
     """
-    seen = _known(rays, scores)
+    placed = np.isfinite(path[:, 0])
+    path, joints = (np.where(placed.reshape(-1, *[1] * (a.ndim - 1)), a, 0) for a in (path, joints))
+    seen = _known(rays, scores) & placed[:, None]
     ray = np.where(seen[..., None], rays[:, KEYPOINTS], 0).astype(float)
     joint = joints[:, JOINTS].astype(float)
     score = scores[:, KEYPOINTS].astype(float)
     wanted = ray * joint[..., 2:] - joint[..., :2]
     depth = np.maximum(path[:, 2], NEAREST)[:, None]
-    keypoint = blur * depth * (1.5 - score) / np.maximum(score, 0.05) / 2
+    keypoint = blur[:, None] * depth * (1.5 - score) / np.maximum(score, 0.05) / 2
     weight = seen * RELIABLE / (ALIKE * (LIFTING_ERROR**2 + keypoint**2))
     if robust:
         error = path[:, None, :2] - ray * path[:, None, 2:] - wanted
@@ -193,4 +204,5 @@ def _before_the_camera(path: Array, times: Array) -> Array:
     if near.any():
         path = path.copy()
         path[near, 2] = NEAREST
-    return path if np.isfinite(derivative(path, times)).all() else np.full_like(path, np.nan)
+    sound = np.isfinite(path).all() and (np.diff(times) > 0).all()
+    return path if sound else np.full_like(path, np.nan)
