@@ -1,10 +1,11 @@
 """The stages in order: video to keypoints to motion."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, nullcontext
 from dataclasses import asdict
 from functools import lru_cache
-from itertools import groupby
+from itertools import chain, groupby
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -177,19 +178,32 @@ def search(
     # A detector that looks where people are wants chunks that are the same in every run.
     size = getattr(model, "chunk", None) or options.batch_size
     find_people = Sparing(getattr(model, "follow", model), size)
-    frames = 0
-    with closing(read_ahead(chunks(video, size), depth=1)) as batches:
-        for batch in progress.waiting("decode", batches):
-            with progress.stage("detect"):
-                answers = notes.recall(batch) if notes else []
-                if unknown := batch[len(answers) :]:
-                    found = find_people([frame.image for frame in batch])[len(answers) :]
-                    answers += found
-                    if notes:
-                        notes.add(unknown, found)
-            yield batch, answers
-            frames += len(batch)
-            progress.advance("detect", frames, video.info.frames)
+
+    def answer(batch: "list[Frame]") -> list[People]:
+        answers = notes.recall(batch) if notes else []
+        if unknown := batch[len(answers) :]:
+            found = find_people([frame.image for frame in batch])[len(answers) :]
+            answers += found
+            if notes:
+                notes.add(unknown, found)
+        return answers
+
+    frames, before = 0, None
+    with (
+        closing(read_ahead(chunks(video, size), depth=1)) as batches,
+        ThreadPoolExecutor(1, "detect") as thread,
+    ):
+        for batch in chain(progress.waiting("decode", batches), [None]):
+            if before is not None:
+                with progress.stage("detect"):
+                    done = before[0], before[1].result()
+            # The next chunk's people are looked for while the caller goes on with these.
+            now = (batch, thread.submit(answer, batch)) if batch else None
+            if before is not None:
+                yield done
+                frames += len(done[0])
+                progress.advance("detect", frames, video.info.frames)
+            before = now
 
 
 def lift(
