@@ -66,9 +66,12 @@ class Report:
     decoding
         Frames alone, one by one.
     stages
-        By name, in order: ``decode`` is the wait for frames, which are decoded meanwhile.
+        By name, in order: ``decode`` is the wait for frames, which are decoded meanwhile, and
+        ``detect`` the wait for people, who are looked for while those before are tracked.
+    detection
+        The detector's work on a chunk of frames, waited for or not.
     parts
-        Of ``detect``; where several threads do them at once, each one's share of a frame.
+        Of ``detection``; where several threads do them at once, each one's share of a frame.
     """
 
     video: dict[str, Any]
@@ -77,6 +80,7 @@ class Report:
     load: float
     decoding: Timing
     stages: dict[str, Timing]
+    detection: Timing
     parts: dict[str, Timing]
 
     @property
@@ -145,7 +149,7 @@ def bench(path: str | PathLike[str], progress: Progress | None = None, **chosen:
     whole, inside = _Heard(progress), Laps()
     at_once = getattr(getattr(detector, "parts", None), "streams", 1)
     with ExitStack() as stack:
-        for owner, method, name in parts_of(detector):
+        for owner, method, name in [(detector, "follow", "detection"), *parts_of(detector)]:
             stack.enter_context(timed(owner, method, name, inside, detector.device))
         recording = pipeline.detect(path, progress=whole, **settings)
     recording = pipeline.lift(recording, progress=whole, **settings)
@@ -160,6 +164,7 @@ def bench(path: str | PathLike[str], progress: Progress | None = None, **chosen:
         # The last lap only finds the end.
         decoding=Timing.of(alone.laps["decode"][:frames], frames),
         stages={n: Timing.of(whole.laps[n], frames) for n in STAGES if n in whole.laps},
+        detection=Timing.of(inside.laps.pop("detection"), frames),
         parts={n: Timing.of(laps, frames * at_once) for n, laps in inside.laps.items()},
     )
 

@@ -24,7 +24,7 @@ def test_every_stage_and_part_is_measured() -> None:
     assert list(report.parts) == ["resize", "dense", "proposals", "boxes", "keypoints"]
     assert report.parts["dense"].calls >= 3
     inside = sum(part.a_frame for part in report.parts.values())
-    assert 0 < inside < report.stages["detect"].a_frame
+    assert 0 < inside < report.detection.a_frame
     assert report.decoding.calls == 3
     whole = sum(stage.a_frame for stage in report.stages.values())
     assert report.frame_rate == pytest.approx(1000 / whole)
@@ -40,7 +40,7 @@ def test_the_command_prints_a_table_or_json() -> None:
     found = json.loads(CliRunner().invoke(main, [*arguments, "--json", "-q"]).stdout)
     assert found["machine"]["cores"] >= 1
     assert found["frames_per_second"] > 0
-    assert found["stages"]["detect"]["a_frame"] > found["parts"]["dense"]["a_frame"] > 0
+    assert found["detection"]["a_frame"] > found["parts"]["dense"]["a_frame"] > 0
 
 
 def test_every_detector_has_its_parts(tmp_path: Path) -> None:

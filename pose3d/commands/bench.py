@@ -40,14 +40,11 @@ def _table(report: "Report") -> list[str]:
     width, height = video["size"]
     people = counted(video["people"], "person", "people")
     whole = 1e3 / report.frame_rate
-    detect = report.stages["detect"]
-    rest = detect.a_frame - sum(part.a_frame for part in report.parts.values())
+    detection = report.detection.a_frame
+    rest = detection - sum(part.a_frame for part in report.parts.values())
     rows = []
     for name, timing in report.stages.items():
         rows.append(_row(name, timing, whole))
-        if name == "detect":
-            rows += [_row(f"  {part}", timing, whole) for part, timing in report.parts.items()]
-            rows.append(f"{'  the rest':24}{rest:7.2f} ms{rest / whole:8.0%}")
     how = f"{run['detector']} on {run['device']} by {run['engine']} in {run['precision']}"
     alone = 1e3 / report.decoding.a_frame
     return [
@@ -58,6 +55,10 @@ def _table(report: "Report") -> list[str]:
         f"{'':24}{'a frame':>10}{'share':>8}   {'a call: median, 10 to 90 %':30}{'calls':>6}",
         *rows,
         f"{'all':24}{whole:7.2f} ms{1:8.0%}   {report.frame_rate:.1f} frames/s",
+        "",
+        _row("people looked for", report.detection, whole),
+        *(_row(f"  {part}", timing, whole) for part, timing in report.parts.items()),
+        f"{'  the rest':24}{rest:7.2f} ms{rest / whole:8.0%}",
         "",
         f"{'decoding alone':24}{report.decoding.a_frame:7.2f} ms{'':11}{alone:.1f} frames/s",
         f"{'loading, once':24}{report.load:7.2f} s",
