@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pose3d.rows import chunks, windows
 from pose3d.sequence import Keypoints2D
 from pose3d.skeleton import COCO
 from pose3d.smooth import smooth
@@ -20,8 +21,10 @@ FLIP = 0.5  # seconds that left and right may be exchanged, for it to be a mista
 FLIP_SHARE = 0.5  # how much better the exchanged ones must fit: 0 is as well, 1 is exactly
 FLIP_APART = 0.08  # metres between left and right, below which they cannot be told apart
 LONGEST_SPIKE = 3  # frames
+REACH = 16  # frames on either side that decide what is one: no fewer than 2 + 3 + 4
 SPIKE_NOISE = 0.06  # metres that a keypoint may always be off
 ERROR, DOUBT = 0.012, 0.12  # metres that a keypoint errs: with score 1, and more towards 0
+MARGIN = 3.0  # seconds on either side that a smoothed place heeds
 WINDOW = 0.5  # seconds around a frame whose sizes are compared
 
 # Likely (smoothing) and largest possible (spikes) acceleration of each keypoint, m/s^2. A boxer's
@@ -54,6 +57,8 @@ BONES = np.array([[COCO.index(a), COCO.index(b)] for (a, b), _ in _BONES])
 LENGTHS = np.array([length for _, length in _BONES])
 
 Array = NDArray[np.float64]
+Points = NDArray[np.float32]
+Indices = NDArray[np.integer]
 
 
 def clean(sequence: Keypoints2D) -> Keypoints2D:
@@ -70,27 +75,31 @@ def clean(sequence: Keypoints2D) -> Keypoints2D:
         The same rows. Where a joint was missing for longer than :data:`SHORT`, it is still NaN
         with score 0.
     """
-    points = np.asarray(sequence.keypoints, float)
-    scores = np.where(np.isnan(points).any(-1), 0, np.nan_to_num(sequence.score)).astype(float)
-    points = np.where(scores[..., None] > 0, points, np.nan)
+    points = np.array(sequence.keypoints, np.float32)
+    scores = np.nan_to_num(np.array(sequence.score, np.float32), copy=False)
+    scores[np.isnan(points).any(-1)] = 0
+    points[~(scores > 0)] = np.nan
     if len(points) < 3 or not scores.any():
         return sequence
     times = np.asarray(sequence.time, float)
     metre = pixels_per_metre(points, scores, times)
-    points, scores = unflipped(points, scores, times, metre)
-    scores[spikes(points, times, metre)] = 0
-    points[scores == 0] = np.nan
-    smoothed, certain = _smoothed(points, scores, times, metre)
-    return replace(sequence, keypoints=smoothed, score=certain)
+    unflip(points, scores, times, metre)
+    wrong = spikes(points, times, metre)
+    scores[wrong], points[wrong] = 0, np.nan
+    _smooth(points, scores, times, metre)
+    return replace(sequence, keypoints=points, score=scores)
 
 
-def pixels_per_metre(points: Array, scores: Array, times: Array) -> Array:
+def pixels_per_metre(points: Points, scores: Points, times: Array) -> Array:
     """How large (T,) a metre is where the person is: the longest of the bones tells."""
     from scipy.ndimage import median_filter
 
-    bones = np.linalg.norm(points[:, BONES[:, 0]] - points[:, BONES[:, 1]], axis=-1) / LENGTHS
-    certain = np.minimum(scores[:, BONES[:, 0]], scores[:, BONES[:, 1]])
-    longest = np.where(certain > 0.2, np.nan_to_num(bones), 0).max(1)
+    longest = np.empty(len(points))
+    for c in chunks(len(points)):
+        seen = points[c].astype(float)
+        bones = np.linalg.norm(seen[:, BONES[:, 0]] - seen[:, BONES[:, 1]], axis=-1) / LENGTHS
+        certain = np.minimum(scores[c][:, BONES[:, 0]], scores[c][:, BONES[:, 1]])
+        longest[c] = np.where(certain > 0.2, np.nan_to_num(bones), 0).max(1)
     known = longest > 1
     if not known.any():
         extent = np.nanmax(points[..., 1]) - np.nanmin(points[..., 1])
@@ -100,12 +109,11 @@ def pixels_per_metre(points: Array, scores: Array, times: Array) -> Array:
     return median_filter(filled, min(width, 2 * len(filled) - 1), mode="nearest")
 
 
-def unflipped(points: Array, scores: Array, times: Array, metre: Array) -> tuple[Array, Array]:
-    """Points (T, 17, 2) and scores (T, 17) whose left and right do not change for a moment."""
-    points, scores = points.copy(), scores.copy()
+def unflip(points: Points, scores: Points, times: Array, metre: Array) -> None:
+    """Put left and right of points (T, 17, 2) and scores (T, 17) back that change for a moment."""
     for group in GROUPS:
         left, right = np.array([_PAIRS[part] for part in group]).T
-        moments = _exchanges(points[:, left], points[:, right], times, metre)
+        moments = _exchanges(points, left, right, times, metre)
         at = 0
         while at + 1 < len(moments):
             start, stop = moments[at], moments[at + 1]
@@ -119,18 +127,21 @@ def unflipped(points: Array, scores: Array, times: Array, metre: Array) -> tuple
                     values[rows, left].copy(),
                 )
             at += 2
-    return points, scores
 
 
-def spikes(points: Array, times: Array, metre: Array) -> NDArray[np.bool_]:
+def spikes(points: Points, times: Array, metre: Array) -> NDArray[np.bool_]:
     """Which keypoints (T, 17) leap from between their neighbours, and back, faster than possible.
 
     A body that goes from x(t0) to x(t1) with an acceleration of at most a is nowhere off the line
     between them by more than a (t - t0) (t1 - t) / 2.
     """
     wrong = np.zeros(points.shape[:2], bool)
-    for joint, largest in enumerate(LARGEST):
-        wrong[:, joint] = _leaps(points[:, joint], times, metre, largest)
+    for c in chunks(len(points)):
+        around = slice(max(c.start - REACH, 0), min(c.stop + REACH, len(points)))
+        inner = slice(c.start - around.start, c.stop - around.start)
+        seen, near = points[around].astype(float), (times[around], metre[around])
+        for joint, largest in enumerate(LARGEST):
+            wrong[c, joint] = _leaps(seen[:, joint], *near, largest)[inner]
     return wrong
 
 
@@ -157,43 +168,62 @@ def _leaps(points: Array, times: Array, metre: Array, largest: float) -> NDArray
     return wrong
 
 
-def _exchanges(left: Array, right: Array, times: Array, metre: Array) -> NDArray[np.int64]:
-    """Rows at which left (T, N, 2) becomes right and right left."""
-    both = ~np.isnan(left).any((1, 2)) & ~np.isnan(right).any((1, 2))
-    rows = np.flatnonzero(both)
-    if len(rows) < 2:
-        return rows[:0]
-    a, b = rows[:-1], rows[1:]
+def _exchanges(
+    points: Points, left: Indices, right: Indices, times: Array, metre: Array
+) -> NDArray[np.int64]:
+    """Rows at which the joints of the left become those of the right, and these the left's."""
+    joints = np.concatenate([left, right])
+    rows = np.flatnonzero(~np.isnan(points[:, joints, 0]).any(1))
+    found = [rows[:0]]
+    for c in chunks(len(rows) - 1):
+        a, b = rows[c], rows[c.start + 1 : c.stop + 1]
+        before, after = points[a].astype(float), points[b].astype(float)
+        changed = _exchanged(before, after, left, right, metre[b])
+        found.append(b[changed & (times[b] - times[a] < SHORT)])
+    return np.concatenate(found)
+
+
+def _exchanged(
+    before: Array, after: Array, left: Indices, right: Indices, metre: Array
+) -> NDArray[np.bool_]:
+    """Whether left and right change places (N,) from joints (N, 17, 2) to those a frame later."""
 
     def apart(x: Array, y: Array) -> Array:
-        return np.linalg.norm(x - y, axis=-1).sum(1)
+        return np.linalg.norm(x - y, axis=-1)
 
-    same = apart(left[b], left[a]) + apart(right[b], right[a])
-    crossed = apart(left[b], right[a]) + apart(right[b], left[a])
-    between = np.linalg.norm(left[b] - right[b], axis=-1).mean(1) / metre[b]
-    between = np.minimum(between, np.linalg.norm(left[a] - right[a], axis=-1).mean(1) / metre[a])
-    flips = (same - crossed > FLIP_SHARE * (same + crossed)) & (between > FLIP_APART)
-    return b[flips & (times[b] - times[a] < SHORT)]
+    same = sum(apart(after[:, side], before[:, side]).sum(1) for side in (left, right))
+    crossed = apart(after[:, left], before[:, right]).sum(1)
+    crossed += apart(after[:, right], before[:, left]).sum(1)
+    between = [apart(points[:, left], points[:, right]).mean(1) for points in (after, before)]
+    better = same - crossed > FLIP_SHARE * (same + crossed)
+    return np.asarray(better & (np.minimum(*between) / metre > FLIP_APART))
 
 
-def _smoothed(
-    points: Array, scores: Array, times: Array, metre: Array
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Smooth courses with short gaps filled; long gaps part them."""
-    result = np.full(points.shape, np.nan, np.float32)
-    certain = np.zeros(scores.shape, np.float32)
+def _smooth(points: Points, scores: Points, times: Array, metre: Array) -> None:
+    """Smooth courses, in place, with short gaps filled; long gaps part them."""
     for joint in range(points.shape[1]):
         known = np.flatnonzero(scores[:, joint] > 0)
-        if not len(known):
-            continue
         for piece in np.split(known, np.flatnonzero(np.diff(times[known]) > SHORT) + 1):
-            rows = np.s_[piece[0] : piece[-1] + 1]
-            there = scores[rows, joint] > 0
-            values = np.where(there[:, None], points[rows, joint], 0)
-            error = (ERROR + DOUBT * (1 - scores[rows, joint]) ** 2) * metre[rows]
-            precision = np.where(there, error**-2, 0)
-            acceleration = LIKELY[joint] * float(np.median(metre[rows]))
-            result[rows, joint] = smooth(values, precision, times[rows], acceleration)
-            score = np.interp(times[rows], times[piece], scores[piece, joint])
-            certain[rows, joint] = np.where(there, score, FILLED * score)
-    return result, certain
+            if len(piece):
+                rows = slice(int(piece[0]), int(piece[-1]) + 1)
+                course = points[rows, joint], scores[rows, joint], times[rows], metre[rows]
+                _smooth_course(*course, LIKELY[joint])
+
+
+def _smooth_course(
+    points: Points, scores: Points, times: Array, metre: Array, likely: float
+) -> None:
+    """As `_smooth`, of one keypoint (T, 2) without long gaps."""
+    acceleration = likely * float(np.median(metre))
+    there = scores > 0
+    raw, certain = points.copy(), scores.copy()
+    for window in windows(times, MARGIN, there):
+        around, inner = window.around, window.inner
+        seen = there[around]
+        values = np.where(seen[:, None], raw[around], 0).astype(float)
+        error = (ERROR + DOUBT * (1 - certain[around].astype(float)) ** 2) * metre[around]
+        precision = np.where(seen, error**-2, 0)
+        points[window.core] = smooth(values, precision, times[around], acceleration)[inner]
+        near = certain[around][seen].astype(float)
+        score = np.interp(times[window.core], times[around][seen], near)
+        scores[window.core] = np.where(seen[inner], score, FILLED * score)

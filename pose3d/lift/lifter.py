@@ -1,6 +1,7 @@
 """Stage 2: one person's keypoints over time to joints in space."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -94,21 +95,46 @@ class Lifter:
         UsageError
             If shapes do not agree or times do not rise.
         """
-        keypoints, scores, times = (np.asarray(a, np.float64) for a in (keypoints, scores, times))
+        keypoints, scores = np.asarray(keypoints), np.asarray(scores)
+        times = np.asarray(times, np.float64)
         _check(keypoints, scores, times, len(self.keypoints))
         if intrinsics is None:
             intrinsics = default_intrinsics(size)
-        sure = np.nan_to_num(scores)
-        sure[np.isnan(keypoints).any(-1)] = 0
+        sure = (scores > 0) & ~np.isnan(keypoints).any(-1)
         joints = np.full((len(times), len(self.joints), 3), np.nan, np.float32)
-        for piece in _pieces(np.any(sure > 0, axis=1), times):
-            even = self._even_times(times[piece])
-            points, certain = _resampled(keypoints[piece], sure[piece], times[piece], even)
-            lifted = self.lift_even(points, certain, size, intrinsics)
-            joints[piece] = _interpolated(lifted, even, times[piece])
+        for piece in _pieces(sure.any(1), times):
+            seen = _Course(keypoints[piece], scores[piece], sure[piece], times[piece])
+            self._lift_piece(seen, size, intrinsics, joints[piece])
         return joints
 
-    @torch.inference_mode()
+    def _lift_piece(
+        self,
+        seen: "_Course",
+        size: tuple[int, int],
+        intrinsics: NDArray[np.floating],
+        joints: NDArray[np.float32],
+    ) -> None:
+        """Fill `joints` (T, J, 3) from what is seen without gaps, so many frames at once."""
+        even = self._even_times(seen.times)
+        # Each row lies between an even time and the next.
+        at = np.clip(np.searchsorted(even, seen.times, side="right") - 1, 0, max(len(even) - 2, 0))
+        for start in range(0, len(even), CHUNK):
+            rows = slice(*np.searchsorted(at, [start, start + CHUNK]))
+            if rows.start == rows.stop:
+                continue
+            # The last row of a chunk also needs the first even time of the next.
+            stop = min(start + CHUNK + 1, len(even))
+            low, high = self._around(start, stop, len(even))
+            points, certain = seen.at(even[low:high])
+            lifted = self._lift_some(points, certain, size, intrinsics)[start - low : stop - low]
+            joints[rows] = _interpolated(lifted, even[start:stop], seen.times[rows])
+
+    def _around(self, start: int, stop: int, count: int) -> tuple[int, int]:
+        """First and last of the frames that lifting some of them heeds."""
+        reach = normalise.SIZE_FRAMES if self.normalisation == "person" else 0
+        reach += max(self.network.padding)
+        return max(start - reach, 0), min(stop + reach, count)
+
     def lift_even(
         self,
         keypoints: NDArray[np.floating],
@@ -117,18 +143,27 @@ class Lifter:
         intrinsics: NDArray[np.floating],
     ) -> NDArray[np.float32]:
         """Lift a sequence (T, K, 2) without gaps at the model's own rate; joints (T, J, 3)."""
-        before, after = self.network.padding
-        margin = (normalise.SIZE_FRAMES if self.normalisation == "person" else 0) + max(
-            before, after
-        )
         answers = []
         for start in range(0, len(keypoints), CHUNK):
-            low, high = max(start - margin, 0), min(start + CHUNK + margin, len(keypoints))
-            points = torch.from_numpy(keypoints[low:high]).float().to(self.device)
-            certain = torch.from_numpy(scores[low:high]).float().to(self.device)
-            lifted = self._lift(points, certain, size, torch.from_numpy(intrinsics).to(points))
-            answers.append(lifted[start - low : start - low + CHUNK].cpu().numpy())
+            stop = min(start + CHUNK, len(keypoints))
+            low, high = self._around(start, stop, len(keypoints))
+            lifted = self._lift_some(keypoints[low:high], scores[low:high], size, intrinsics)
+            answers.append(lifted[start - low : stop - low])
         return np.concatenate(answers)
+
+    @torch.inference_mode()
+    def _lift_some(
+        self,
+        keypoints: NDArray[np.floating],
+        scores: NDArray[np.floating],
+        size: tuple[int, int],
+        intrinsics: NDArray[np.floating],
+    ) -> NDArray[np.float32]:
+        """As `lift_even`, all at once."""
+        points = torch.from_numpy(keypoints).float().to(self.device)
+        certain = torch.from_numpy(scores).float().to(self.device)
+        lifted = self._lift(points, certain, size, torch.from_numpy(intrinsics).to(points))
+        return lifted.cpu().numpy()
 
     def _lift(self, points: Tensor, scores: Tensor, size: tuple[int, int], k: Tensor) -> Tensor:
         """Joints (T, J, 3) of keypoints in pixels, both ends padded with themselves."""
@@ -152,7 +187,7 @@ class Lifter:
             joints = torch.einsum("btji,btkj->btki", rotation, joints)
         return joints[0]
 
-    def _even_times(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _even_times(self, times: NDArray[np.floating]) -> NDArray[np.float64]:
         count = int(np.ceil((times[-1] - times[0]) * self.rate - 1e-6)) + 1
         return times[0] + np.arange(count) / self.rate
 
@@ -171,9 +206,9 @@ def flipped_joints(joints: Tensor, skeleton: Skeleton = H36M) -> Tensor:
 
 
 def _check(
-    keypoints: NDArray[np.float64],
-    scores: NDArray[np.float64],
-    times: NDArray[np.float64],
+    keypoints: NDArray[np.floating],
+    scores: NDArray[np.floating],
+    times: NDArray[np.floating],
     k: int,
 ) -> None:
     count = len(times)
@@ -186,7 +221,7 @@ def _check(
         raise UsageError("times must rise from frame to frame")
 
 
-def _pieces(found: NDArray[np.bool_], times: NDArray[np.float64]) -> Iterator[slice]:
+def _pieces(found: NDArray[np.bool_], times: NDArray[np.floating]) -> Iterator[slice]:
     """Stretches without a gap of more than :data:`MAX_GAP`."""
     rows = np.flatnonzero(found)
     if not len(rows):
@@ -195,26 +230,37 @@ def _pieces(found: NDArray[np.bool_], times: NDArray[np.float64]) -> Iterator[sl
         yield slice(piece[0], piece[-1] + 1)
 
 
-def _resampled(
-    keypoints: NDArray[np.float64],
-    scores: NDArray[np.float64],
-    times: NDArray[np.float64],
-    even: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Keypoints and scores at other times; missing ones lie between their neighbours, score 0."""
-    points = np.zeros((len(even), *keypoints.shape[1:]))
-    certain = np.zeros(points.shape[:2])
-    for k in range(keypoints.shape[1]):
-        known = scores[:, k] > 0
-        if known.any():
-            for axis in (0, 1):
-                points[:, k, axis] = np.interp(even, times[known], keypoints[known, k, axis])
-            certain[:, k] = np.interp(even, times, scores[:, k])
-    return points, certain
+@dataclass(frozen=True)
+class _Course:
+    """What is seen of somebody: keypoints (T, K, 2), their scores, whether known, times (T,)."""
+
+    keypoints: NDArray[np.floating]
+    scores: NDArray[np.floating]
+    known: NDArray[np.bool_]
+    times: NDArray[np.floating]
+
+    def at(self, even: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Keypoints and scores at other times; missing ones lie between neighbours, score 0."""
+        points = np.zeros((len(even), *self.keypoints.shape[1:]))
+        certain = np.zeros(points.shape[:2])
+        first, last = np.searchsorted(self.times, [even[0], even[-1]])
+        here = slice(max(first - 1, 0), last + 1)
+        scores = np.where(self.known[here], self.scores[here], 0)
+        for k in range(points.shape[1]):
+            known = np.flatnonzero(self.known[:, k])
+            if len(known):
+                # Those before and after count however far they are.
+                first, last = np.searchsorted(known, [here.start, here.stop])
+                known = known[max(first - 1, 0) : last + 1]
+                for axis in (0, 1):
+                    values = self.keypoints[known, k, axis]
+                    points[:, k, axis] = np.interp(even, self.times[known], values)
+                certain[:, k] = np.interp(even, self.times[here], scores[:, k])
+        return points, certain
 
 
 def _interpolated(
-    joints: NDArray[np.float32], even: NDArray[np.float64], times: NDArray[np.float64]
+    joints: NDArray[np.float32], even: NDArray[np.float64], times: NDArray[np.floating]
 ) -> NDArray[np.float32]:
     """Joints (T, J, 3) at `times`, linear between the even ones."""
     if len(even) == 1:
