@@ -1,6 +1,7 @@
 """How a recording is shown: which files there are to look at, and what they look like."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from pose3d.errors import UsageError
 from pose3d.export import FORMATS
@@ -45,6 +46,18 @@ class Look:
             raise UsageError(f"no view is called {self.view!r}: there are {', '.join(VIEWS)}")
         if self.orbit is not None and (self.view == "overlay" or self.orbit <= 0):
             raise UsageError("only a 3D view can orbit, in more than 0 s: see --view and --orbit")
+
+
+def decisive(form: str, look: Look, film: bool) -> dict[str, Any]:
+    """The choices that decide how something of :data:`SUFFIXES` looks, by their names.
+
+    `film` is whether there is a video to be shown.
+    """
+    if form == "html":
+        video = "left out" if not film else "linked" if look.link else "copied"
+        return {"video": video, "audio": look.audio and video == "copied"}
+    chosen = {"view": look.view, "orbit": look.orbit, "trail": look.trail}
+    return chosen | {"audio": look.audio} if form == "mp4" else chosen
 
 
 def needs_video(form: str, look: Look) -> bool:

@@ -1,5 +1,6 @@
 """``pose3d export``, and ``--save`` of other commands."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from performers import performance
 from pose3d.cli import main
 from pose3d.export import FORMATS
 from pose3d.look import WRITTEN
+from pose3d.sequence import Recording
 
 
 def run(*arguments: str | Path) -> Result:
@@ -37,12 +39,39 @@ def test_the_suffix_says_the_format(walk: Path) -> None:
     ]
     assert target.read_text().startswith("HIERARCHY")
     before = target.read_bytes()
-    again = run("export", walk, target)
+    again = run("export", walk, target, "--unit", "cm")
     assert again.exit_code == 0
-    assert "--overwrite" in again.output
+    assert "is there already (--overwrite replaces it)" in again.output
+    other = run("export", walk, target)
+    assert other.exit_code == 1
+    assert "out.bvh exists and was made otherwise (unit cm, now m): --overwrite" in other.output
     assert target.read_bytes() == before
     run("export", walk, target, "--overwrite")  # in metres now
     assert target.read_bytes() != before
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_files_of_another_state_are_refused(name: str, walk: Path) -> None:
+    target = walk.parent / f"out{FORMATS[name].suffix}"
+    assert run("export", walk, target).exit_code == 0
+    again = run("export", walk, target)
+    assert (again.exit_code, again.output.count("is there already")) == (0, 1)
+    performance(15).save(walk)
+    os.utime(walk, (target.stat().st_atime, target.stat().st_mtime + 5))
+    result = run("export", walk, target)
+    assert result.exit_code == 1
+    assert f"{target} exists and was made otherwise (of an earlier walk.pose3d.npz)" in (
+        result.output
+    )
+    os.utime(walk, (0, 0))
+    assert "(not of walk.pose3d.npz as it is)" in run("export", walk, target).output
+    assert run("export", walk, target, "--overwrite").exit_code == 0
+    assert run("export", walk, target).exit_code == 0
+
+
+def test_the_other_layout_is_named(walk: Path) -> None:
+    assert run("export", walk, "--save", "csv", "--layout", "wide").exit_code == 0
+    assert "(layout wide, now long)" in run("export", walk, "--save", "csv").output
 
 
 def test_all_formats_at_once(walk: Path) -> None:
@@ -76,10 +105,80 @@ def test_what_people_look_at_is_what_render_draws(film: Path, tmp_path: Path) ->
     for target, options in ((page, ()), (large, ("--video", video)), (sheet, ("--video", video))):
         result = run("export", walk, target, *options)
         assert result.exit_code == 0, result.output
-        assert result.output == f"{walk}: {target}\n"
+        assert result.stdout == f"{walk}: {target}\n"
+        assert ("shows no video" in result.stderr) == (target == page)
     assert page.read_bytes() == walk.with_suffix(".html").read_bytes()
     assert sheet.read_bytes() == walk.with_suffix(".png").read_bytes()
     assert large.stat().st_size > page.stat().st_size + 1000  # it holds a copy of the video
+
+
+def test_a_page_without_its_video_says_so(film: Path, tmp_path: Path) -> None:
+    walk, video = Path(shutil.copy(film, tmp_path)), film.with_name("walk.mp4")
+    page = tmp_path / "walk.pose3d.html"
+    for command in ("render", "export"):
+        result = run(command, walk, "--save", "html", "--overwrite")
+        assert result.exit_code == 0, result.output
+        where = f"as its video {tmp_path / 'walk.mp4'} is not there: say where with --video"
+        assert result.stderr == f"{walk}: {page} shows no video, {where}\n"
+    without = page.stat().st_size
+    result = run("render", walk, "--save", "html", "--video", video)
+    assert result.exit_code == 1
+    assert "video left out, now copied" in result.stderr
+    result = run("render", walk, "--save", "html", "--video", video, "--overwrite")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert page.stat().st_size > without + 1000
+    # What shows more than can be shown now stays.
+    assert "nothing to do" in run("render", walk, "--save", "html").stdout
+
+
+def test_what_can_be_drawn_without_the_video_is(film: Path, tmp_path: Path) -> None:
+    walk = Path(shutil.copy(film, tmp_path))
+    result = run("render", walk, "--save", "png,html")
+    assert result.exit_code == 1
+    page = tmp_path / "walk.pose3d.html"
+    assert f"wrote {page}; no png, as its video" in result.stderr
+    assert "say where with --video" in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["walk.pose3d.html", walk.name]
+
+
+@pytest.mark.parametrize(
+    ("form", "before", "now", "says"),
+    [
+        ("png", [], ["--view", "overlay"], "view side-by-side, now overlay"),
+        ("gif", ["--view", "3d"], [], "view 3d, now side-by-side"),
+        ("mp4", ["--no-trail"], ["--audio"], "trail False, now True; audio False, now True"),
+        ("html", ["--link"], [], "video linked, now copied"),
+    ],
+)
+def test_another_look_is_named(
+    form: str, before: list[str], now: list[str], says: str, film: Path, tmp_path: Path
+) -> None:
+    walk = Path(shutil.copy(film, tmp_path))
+    options = ("render", walk, "--save", form, "--video", film.with_name("walk.mp4"))
+    assert run(*options, *before).exit_code == 0
+    drawn = walk.with_suffix(f".{form}").read_bytes()
+    assert "nothing to do" in run(*options, *before).stdout
+    result = run(*options, *now)
+    assert result.exit_code == 1
+    assert f"exists and was made otherwise ({says}): --overwrite" in result.stderr
+    assert walk.with_suffix(f".{form}").read_bytes() == drawn
+    assert run(*options, *now, "--overwrite").exit_code == 0
+    assert "nothing to do" in run(*options, *now).stdout
+
+
+def test_what_was_drawn_of_another_state_is_refused(film: Path, tmp_path: Path) -> None:
+    walk = Path(shutil.copy(film, tmp_path))
+    options = ("render", walk, "--save", "png", "--view", "3d")
+    assert run(*options).exit_code == 0
+    recording = Recording.load(walk)
+    recording.with_people(recording.people[:1]).save(walk)
+    assert "another state of the recording" in run(*options).stderr
+    with_other = recording.meta.get("options", {}) | {"fov": 30.0}
+    recording.with_people(recording.people, options=with_other).save(walk)
+    result = run(*options)
+    assert (result.exit_code, "fov None, now 30.0" in result.stderr) == (1, True)
+    (tmp_path / "walk.pose3d.png").write_bytes(b"a picture of somebody else's")
+    assert "it does not say how" in run(*options).stderr
 
 
 def test_a_page_needs_no_video_but_a_film_does(walk: Path) -> None:

@@ -80,6 +80,12 @@ class Job:
         return str(self.source)
 
     @property
+    def recording(self) -> Path | None:
+        """Where the recording is, or would be: an earlier run may have left one."""
+        beside = self.journal.with_suffix(".npz") if self.journal else None
+        return self.outputs.get("npz", beside)
+
+    @property
     def missing(self) -> dict[str, Path]:
         """Outputs that are not there yet."""
         return {name: path for name, path in self.outputs.items() if not path.exists()}

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,12 @@ def meta_of(path: Path) -> dict[str, Any]:
 def check_alike(path: Path, meta: dict[str, Any], facts: dict[str, Any]) -> None:
     """Refuse to take a file for what other facts would have given."""
     if changed := pipeline.differences(meta, facts):
-        raise MadeOtherwiseError(
-            f"{path} exists and was made otherwise ({'; '.join(changed)}): --overwrite replaces "
-            "it, -o DIR keeps it"
-        )
+        raise made_otherwise(path, changed)
+
+
+def made_otherwise(path: Path, changed: Sequence[str]) -> MadeOtherwiseError:
+    """The error that says what of a file is not as asked for now."""
+    return MadeOtherwiseError(
+        f"{path} exists and was made otherwise ({'; '.join(changed)}): --overwrite replaces it, "
+        "-o DIR keeps it"
+    )

@@ -3,10 +3,10 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from pose3d import pipeline, read2d
+from pose3d.batch.derived import check_made, outdated
 from pose3d.batch.drawing import write
 from pose3d.batch.inputs import Job
 from pose3d.batch.outcome import SKIPPED, Outcome, check_alike
@@ -114,33 +114,42 @@ def _run(
     models: dict[str, Any],
 ) -> Outcome:
     """Make a recording, or take an earlier one made alike; lift it if asked; write what is due."""
-    if not overwrite and not job.missing and "npz" not in job.outputs:
-        return Outcome(SKIPPED)
     for path in job.outputs.values():
         check_writable(path.parent)
         sweep(path)
-    earlier = None if overwrite else _earlier(job.outputs.get("npz"), facts)
+    earlier = None if overwrite else _earlier(job, facts)
     recording = earlier or make()
     outputs = job.outputs if overwrite else job.missing
+    if earlier and "npz" in job.outputs:
+        outputs = outputs | outdated(job, facts(recording.meta))
     if lifting and (not earlier or "lift" not in recording.meta.get("steps", ())):
         chosen = asdict(lifting) | {k: v for k, v in models.items() if k == "lifter"}
         recording = pipeline.lift(recording, progress=progress, **chosen)
-        if earlier:
+        if earlier and "npz" in job.outputs:
             outputs = job.outputs  # they hold nothing that the new ones lack
-    if not outputs:
-        return Outcome(SKIPPED)
-    outcome = write(recording, job.source, outputs, progress)
+    outcome = write(recording, job.source, outputs, progress) if outputs else Outcome(SKIPPED)
     if job.journal:
         job.journal.unlink(missing_ok=True)
+    if "npz" not in job.outputs:
+        there = job.outputs.keys() - outputs.keys()
+        check_made({form: job.outputs[form] for form in there}, recording)
     return outcome
 
 
-def _earlier(
-    path: Path | None, facts: Callable[[dict[str, Any]], dict[str, Any]]
-) -> Recording | None:
-    """The recording that an earlier run left, if it was made alike."""
+def _earlier(job: Job, facts: Callable[[dict[str, Any]], dict[str, Any]]) -> Recording | None:
+    """The recording that an earlier run left, if it was made alike.
+
+    Raises
+    ------
+    MadeOtherwiseError
+        If it was not, and is to be written.
+    """
+    path = job.recording
     if path is None or not path.exists():
         return None
     recording = Recording.load(path)
-    check_alike(path, recording.meta, facts(recording.meta))
+    if "npz" in job.outputs:
+        check_alike(path, recording.meta, facts(recording.meta))
+    elif pipeline.differences(recording.meta, facts(recording.meta)):
+        return None
     return recording

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pose3d import pipeline
+from pose3d.batch.derived import outdated, unproven
 from pose3d.batch.inputs import Job
 from pose3d.batch.outcome import (
     DIFFERENT,
@@ -87,32 +88,48 @@ class Work:
         if self.overwrite or "picture" in job.outputs:
             return None
         try:
-            done = self._is_done(job, made)
+            outcome = self._finished(job, made)
         except MadeOtherwiseError as error:
             return Outcome(DIFFERENT, str(error))
         except PoseError as error:
             return Outcome(FAILED, str(error))
-        if done and job.journal:
+        if outcome is not None and job.journal:
             job.journal.unlink(missing_ok=True)  # of a run that was killed at the very end
-        return Outcome(SKIPPED) if done else None
+        return outcome
 
-    def _is_done(self, job: Job, made: str | None) -> bool:
+    def _finished(self, job: Job, made: str | None) -> Outcome | None:
         path = job.outputs.get("npz") or job.outputs.get("json")
         if path is None:
-            if job.missing or not job.source.is_file():
-                return False
-            if made and made != self.fingerprint(job):
-                raise MadeOtherwiseError(
-                    f"{job.source} changed since, or was run with other options: --overwrite "
-                    "replaces what is there, -o DIR keeps it"
-                )
-            return True
+            return self._finished_without_facts(job, made)
         if not path.exists():
-            return False
+            return None
         meta = meta_of(path)
+        facts = self._facts(job, meta)
+        check_alike(path, meta, facts)
+        if job.missing or outdated(job, facts):
+            return None
+        complete = self.stage is detect or "lift" in meta.get("steps", ())
+        return Outcome(SKIPPED) if complete else None
+
+    def _finished_without_facts(self, job: Job, made: str | None) -> Outcome | None:
+        """As :meth:`_finished`, where no output holds the facts of a recording."""
+        if job.missing or not job.source.is_file():
+            return None
+        if not made:
+            unsure = unproven(job, lambda meta: self._facts(job, meta))
+            names = ", ".join(path.name for path in unsure)
+            return Outcome(SKIPPED, f"nothing tells the options that made {names}" if names else "")
+        if made != self.fingerprint(job):
+            raise MadeOtherwiseError(
+                f"{job.source} changed since, or was run with other options: --overwrite "
+                "replaces what is there, -o DIR keeps it"
+            )
+        return Outcome(SKIPPED)
+
+    def _facts(self, job: Job, meta: dict[str, Any]) -> dict[str, Any]:
+        """What would make a recording now; `meta` is that of an earlier one."""
         detector = self.models.get("detector")
         facts = pipeline.detection_facts(job.source, self.options, detector, meta)
         if self.stage is infer:
             facts |= pipeline.lifting_facts(facts, self.options, self.models.get("lifter"))
-        check_alike(path, meta, facts)
-        return not job.missing and (self.stage is detect or "lift" in meta.get("steps", ()))
+        return facts

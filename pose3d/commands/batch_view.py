@@ -55,7 +55,7 @@ class BatchView(Listener):
         if outcome.status == DONE:
             tell(self._console, job, outcome)
         elif outcome.status == SKIPPED:
-            tell_nothing(self._console, job)
+            tell_nothing(self._console, job, outcome.reason)
         else:
             self._console.complain(outcome.reason, where=False)
 
@@ -74,11 +74,14 @@ def tell(console: Console, job: Job, outcome: Outcome) -> None:
         console.say(f"  {path}")
 
 
-def tell_nothing(console: Console, job: Job) -> None:
-    """Say that a job was done earlier."""
+def tell_nothing(console: Console, job: Job, doubt: str = "") -> None:
+    """Say that a job was done earlier, and what is in doubt."""
     files = ", ".join(map(str, job.outputs.values()))
     there = "is" if len(job.outputs) == 1 else "are"
-    console.say(f"{job.source}: nothing to do, {files} {there} there (--overwrite runs it again)")
+    but = f", but {doubt}" if doubt else ""
+    console.say(
+        f"{job.source}: nothing to do, {files} {there} there{but} (--overwrite runs it again)"
+    )
 
 
 def conclude(console: Console, results: list[tuple[Job, Outcome]]) -> None:

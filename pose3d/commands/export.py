@@ -53,24 +53,23 @@ def export(
     What `pose3d render` draws (walk.html, walk.mp4) looks as it does there without any option.
     """
     from pose3d import batch
-    from pose3d.export import write
-    from pose3d.sequence import Recording
+    from pose3d.export.settings import Settings
+
+    settings = Settings(unit, layout)
 
     def work(job: "Job", bars: Bars) -> None:
-        due = job.outputs if overwrite else job.missing
-        for path in (path for form, path in job.outputs.items() if form not in due):
-            console.say(f"{job.source}: {path} is there already (--overwrite replaces it)")
-        if not due:
-            return
-        recording = Recording.load(job.source)
-        for form, path in due.items():
+        for form, path in job.outputs.items():
+            alone = replace(job, outputs={form: path})
             if form in SHOWN:
-                alone = replace(job, outputs={form: path})
-                written = batch.render(alone, video, Look(), overwrite, bars).written
+                outcome = batch.render(alone, video, Look(), overwrite, bars)
             else:
-                written = write(recording, path, form=form, unit=unit, layout=layout)
-            for file in written:
+                outcome = batch.export(alone, settings, overwrite)
+            for warning in outcome.warnings:
+                console.warn(f"{job.source}: {warning}")
+            for file in outcome.written:
                 console.say(f"{job.source}: {file}")
+            if outcome.status == batch.SKIPPED:
+                console.say(f"{job.source}: {path} is there already (--overwrite replaces it)")
 
     console.each(_jobs(inputs, save, output), work)
 

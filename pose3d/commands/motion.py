@@ -275,6 +275,6 @@ def _report(console: Console, job: "Job", outcome: "Outcome", bars: Bars) -> Non
     from pose3d.commands.batch_view import tell, tell_nothing
 
     if outcome.status == SKIPPED:
-        tell_nothing(console, job)
+        tell_nothing(console, job, outcome.reason)
     else:
         tell(console, job, replace(outcome, seconds=bars.total, shares=bars.shares()))
