@@ -5,8 +5,12 @@ class PoseError(Exception):
     """Something the user can mend; its message is one line and says the next step.
 
     The command line prints it without a traceback and exits with 1 (2 for
-    :class:`UsageError`).
+    :class:`UsageError`). Names of files, and what is in them, may control a terminal: what cannot
+    be printed becomes a question mark.
     """
+
+    def __str__(self) -> str:
+        return "".join(c if c.isprintable() else "?" for c in super().__str__())
 
 
 class UsageError(PoseError):

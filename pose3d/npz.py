@@ -5,7 +5,6 @@ claims before it looks whether the file has as much, inflates whatever is there,
 damaged file with errors of a dozen kinds.
 """
 
-import ast
 import math
 import re
 import zipfile
@@ -23,6 +22,11 @@ from pose3d import limits
 
 MAGIC = b"\x93NUMPY"
 PLAIN = re.compile(r"[<>|=]?(?:[fiu]\d|f16|b1|[US]\d{1,9})")  # numbers, truth values and text
+FIELDS = {
+    "descr": re.compile(r"['\"]descr['\"]\s*:\s*['\"]([^'\"]*)['\"]"),
+    "fortran_order": re.compile(r"['\"]fortran_order['\"]\s*:\s*(True|False)"),
+    "shape": re.compile(r"['\"]shape['\"]\s*:\s*\(([0-9L,\s]*)\)"),
+}
 OBJECTS = re.compile(r"\|?O8?")
 CHUNK = 16 << 20
 UNREADABLE = (
@@ -134,18 +138,18 @@ def read_header(file: IO[bytes]) -> Header:
     length = int.from_bytes(file.read(2 if begin[6] == 1 else 4), "little")
     if length > limits.HEADER_BYTES:
         raise DamagedError("holds an array with an endless header")
-    try:
-        said = ast.literal_eval(file.read(length).decode("utf-8" if begin[6] == 3 else "latin-1"))
-        code, fortran, shape = said["descr"], said["fortran_order"], said["shape"]
-    except (ValueError, SyntaxError, KeyError, TypeError, MemoryError, RecursionError):
-        raise DamagedError("holds an array with a damaged header") from None
-    if type(shape) is not tuple or len(shape) > limits.DIMENSIONS or type(fortran) is not bool:
-        raise DamagedError("holds an array without a proper shape")
-    if not all(type(n) is int and 0 <= n < 1 << 40 for n in shape):
+    said = file.read(length).decode("utf-8" if begin[6] == 3 else "latin-1", "replace")
+    found = {name: pattern.search(said) for name, pattern in FIELDS.items()}
+    code, fortran, dimensions = (match and match[1] for match in found.values())
+    if code is None or fortran is None or dimensions is None:
+        raise DamagedError("holds an array with a damaged header, or one of records")
+    numbers = re.findall(r"[0-9]+", dimensions)
+    if len(numbers) > limits.DIMENSIONS or any(len(number) > 12 for number in numbers):
         raise DamagedError("holds an array of impossible shape")
-    if type(code) is str and OBJECTS.fullmatch(code):
-        return Header(shape, None, fortran)
-    if type(code) is not str or not PLAIN.fullmatch(code):
+    shape = tuple(map(int, numbers))
+    if OBJECTS.fullmatch(code):
+        return Header(shape, None, fortran == "True")
+    if not PLAIN.fullmatch(code):
         raise DamagedError("holds an array of neither numbers nor text")
     try:
         dtype = np.dtype(code)
@@ -153,7 +157,7 @@ def read_header(file: IO[bytes]) -> Header:
         raise DamagedError("holds an array of no type that there is") from None
     if not dtype.itemsize:
         raise DamagedError("holds an array of empty text")
-    return Header(shape, dtype, fortran)
+    return Header(shape, dtype, fortran == "True")
 
 
 def shown(name: str) -> str:

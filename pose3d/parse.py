@@ -1,6 +1,7 @@
 """Text that anybody may have written: read up to a size, parsed up to a depth."""
 
 import json
+import os
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,10 +24,9 @@ def read_bytes(path: Path, most: int) -> bytes:
     if path.exists() and not path.is_file():
         raise PoseError(f"{path} is no file")
     with open(path, "rb") as file:
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise PoseError(f"{path} is larger than {limits.in_words(most)}: refused")
-    return content
+        if os.fstat(file.fileno()).st_size > most:
+            raise PoseError(f"{path} is larger than {limits.in_words(most)}: refused")
+        return file.read()
 
 
 def from_json(text: str | bytes) -> Any:

@@ -1,6 +1,6 @@
 """What a file of another tool holds, and how it becomes a recording."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,13 +110,18 @@ def people_of(found: Found, path: Path, fps: float) -> tuple[tuple[Person, ...],
 def _boxes(
     place: NDArray[np.float32], given: list[tuple[float, ...] | None]
 ) -> NDArray[np.float32]:
-    """(N, 4): what the file says, else around the keypoints; NaN where there are none."""
+    """(N, 4): what the file says, else around the keypoints; NaN where there are none.
+
+    None is empty, as overlaps are shares of them.
+    """
     box = np.full((len(place), 4), np.nan, np.float32)
     some = np.isfinite(place[..., 0]).any(1)
     box[some, :2], box[some, 2:] = np.nanmin(place[some], 1), np.nanmax(place[some], 1)
     for n in np.flatnonzero(some):
-        if (own := given[n]) is not None and (np.abs(own) < limits.COORDINATE).all():
+        own = given[n]
+        if own and max(map(abs, own)) < limits.SIDE and own[0] < own[2] and own[1] < own[3]:
             box[n] = own
+    box[:, 2:] = np.maximum(box[:, 2:], box[:, :2] + 1)
     return box
 
 
@@ -170,8 +175,16 @@ def _by_number(
 def _tracked(
     everyone: People, frames: NDArray[Any], times: NDArray[np.float64]
 ) -> tuple[Person, ...]:
-    """Identities by motion, for files that have none."""
+    """Identities by motion, for files that have none.
+
+    The tracker wants a place for every keypoint, as detectors give it: those that are missing are
+    in the middle of the box meanwhile.
+    """
     from pose3d.track import Tracker
+
+    middle = (everyone.boxes[:, None, :2] + everyone.boxes[:, None, 2:]) / 2
+    whole = np.where(np.isnan(everyone.keypoints), middle, everyone.keypoints)
+    everyone = replace(everyone, keypoints=whole)
 
     order = np.argsort(frames, kind="stable")
     starts = np.searchsorted(frames[order], np.arange(len(times) + 1))
@@ -184,4 +197,10 @@ def _tracked(
             continue
         rows = rows[np.argsort(-everyone.scores[rows], kind="stable")]
         tracker.update(n, time, everyone[rows])
-    return tracker.finish()
+    return tuple(
+        replace(person, keypoints=_without_missing(person.keypoints)) for person in tracker.finish()
+    )
+
+
+def _without_missing(seen: Keypoints2D) -> Keypoints2D:
+    return replace(seen, keypoints=np.where(seen.score[..., None] > 0, seen.keypoints, np.nan))

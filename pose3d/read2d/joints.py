@@ -79,7 +79,7 @@ def to_coco(
             at = list(names).index(name)
             with np.errstate(over="ignore"):
                 place[:, n], score[:, n] = points[:, at], scores[:, at]
-    near = (np.abs(place) < limits.COORDINATE).all(-1)  # not so where it is NaN
+    near = (np.abs(place) < limits.SIDE).all(-1)  # not so where it is NaN
     known = near & (score > 0) & place.any(-1)
     place[~known], score[~known] = np.nan, 0
     return place, np.clip(score, 0, 1)
