@@ -182,7 +182,7 @@ def forget(path: Path) -> None:
 
 def _mark(frame: Frame) -> int:
     """Checksum of a picture, by which one that was decoded otherwise is noticed."""
-    return zlib.crc32(np.ascontiguousarray(frame.image[::ROWS]))
+    return zlib.crc32(frame.image[::ROWS].tobytes())
 
 
 def is_of_use(path: Path) -> bool:

@@ -47,6 +47,14 @@ BT709, BT601, LIMITED = 1, 6, 1  # FFmpeg's numbers, of colours and range
 TICKS = 120_000  # a second, in written files: whole numbers for all usual rates, also 30000/1001
 
 
+class NoFrameError(PoseError):
+    """There is no frame in the range that was asked for."""
+
+
+class _LateError(Exception):
+    """The decoder could not begin where it was sought to."""
+
+
 @dataclass(frozen=True)
 class Frame:
     """One frame: `image` RGB uint8 (H, W, 3) as displayed, `index` in the file, `time` in s."""
@@ -139,10 +147,25 @@ class Video:
 
     def __iter__(self) -> Iterator[Frame]:
         """Read the frames in order of presentation, times rising."""
+        try:
+            yield from self._frames(seek=True)
+        except _LateError:
+            yield from self._frames(seek=False)
+
+    def _frames(self, seek: bool) -> Iterator[Frame]:
+        """The frames, from a key frame before the range or from the file's first.
+
+        Raises
+        ------
+        _LateError
+            If the range's first frame does not come out after seeking: some files mark pictures as
+            key frames from which a decoder takes several to get going (H.264's recovery points).
+        """
         self.warnings.clear()
         with opened(self.path) as (container, stream):
             base = base_of(stream)
-            start, ledger = self._seek(container, stream)
+            start, ledger = self._seek(container, stream, seek)
+            begin = ledger.index
             held: tuple[VideoFrame, int, float] | None = None  # the last one may turn out broken
             last, step, whole = -1.0, 0.0, False
             for frame, index, stamp in stamped(self.path, container, stream, ledger):
@@ -160,13 +183,19 @@ class Video:
                 last, step = time, float(frame.duration * base) or time - last
                 if stamp < start:
                     continue
+                if held is None and begin and index > begin:
+                    raise _LateError
                 if held:
                     yield self._frame(*held)
                 held = frame, index, time
             else:
                 whole = True
+            if held is None and begin:
+                raise _LateError
             if held is None:
-                raise PoseError(f"{self.path}: no frame lies in that range; see --start and --end")
+                raise NoFrameError(
+                    f"{self.path}: no frame lies in that range; see --start and --end"
+                )
             if whole and held[0].is_corrupt:  # the decoder made a part of it up
                 ledger.errors += 1
                 until = last
@@ -202,12 +231,14 @@ class Video:
     def _frame(self, frame: "VideoFrame", index: int, time: float) -> Frame:
         return Frame(self._view.picture(frame), index, time)
 
-    def _seek(self, container: "InputContainer", stream: "VideoStream") -> tuple[int, "Ledger"]:
+    def _seek(
+        self, container: "InputContainer", stream: "VideoStream", seek: bool
+    ) -> tuple[int, "Ledger"]:
         """Go to a key frame before the start; gives the start's time stamp and what was counted."""
         start = self._first + int(np.ceil((self.start - SAME_TIME) / float(base_of(stream))))
         if start <= self._first:
             return self._first, Ledger(self._first)
-        counted = count_before(container, stream, self._first, start)
+        counted = seek and count_before(container, stream, self._first, start)
         if counted:
             frames, key = counted
             container.seek(key, stream=stream)

@@ -15,9 +15,10 @@ from copying_stage import copy
 
 from pose3d import batch
 from pose3d.batch import workers
+from pose3d.batch.devices import on_devices
 from pose3d.batch.run import Listener, run
 from pose3d.batch.seats import Seat, seats
-from pose3d.batch.workers import deal, on_devices
+from pose3d.batch.workers import deal
 from pose3d.errors import UsageError
 from pose3d.options import Options
 from pose3d.progress import Progress

@@ -13,14 +13,23 @@ from pose3d.batch.outcome import SKIPPED, Outcome, check_alike
 from pose3d.errors import UsageError
 from pose3d.export.json_file import write_picture as write_json
 from pose3d.files import check_writable, replacing, sweep
+from pose3d.journal import forget
 from pose3d.options import Options
 from pose3d.pictures import read_picture, write_picture
 from pose3d.progress import Progress
 from pose3d.sequence import Recording
 
+Helpers = Callable[[Job, Options, Progress], Recording]
+"""Who does stage 1 of a job in other processes."""
+
 
 def infer(
-    job: Job, options: Options, overwrite: bool, progress: Progress, **models: Any
+    job: Job,
+    options: Options,
+    overwrite: bool,
+    progress: Progress,
+    helpers: Helpers | None = None,
+    **models: Any,
 ) -> Outcome:
     """Video to 3D; goes on from the keypoints of an earlier run if they are there."""
 
@@ -32,13 +41,18 @@ def infer(
         if "lifter" not in models:
             with progress.stage("load"):
                 pipeline.loaded_lifter(options)  # one that does not fit is refused before hours
-        return _detected(job, options, progress, models)
+        return _detected(job, options, progress, helpers, models)
 
     return _run(job, facts, make, options, overwrite, progress, models)
 
 
 def detect(
-    job: Job, options: Options, overwrite: bool, progress: Progress, **models: Any
+    job: Job,
+    options: Options,
+    overwrite: bool,
+    progress: Progress,
+    helpers: Helpers | None = None,
+    **models: Any,
 ) -> Outcome:
     """Video to keypoints, or picture."""
     if "picture" in job.outputs:
@@ -48,12 +62,20 @@ def detect(
         return pipeline.detection_facts(job.source, options, models.get("detector"), meta)
 
     def make() -> Recording:
-        return _detected(job, options, progress, models)
+        return _detected(job, options, progress, helpers, models)
 
     return _run(job, facts, make, None, overwrite, progress, models)
 
 
-def _detected(job: Job, options: Options, progress: Progress, models: dict[str, Any]) -> Recording:
+def _detected(
+    job: Job,
+    options: Options,
+    progress: Progress,
+    helpers: Helpers | None,
+    models: dict[str, Any],
+) -> Recording:
+    if helpers:
+        return helpers(job, options, progress)
     chosen = asdict(options) | {k: v for k, v in models.items() if k == "detector"}
     return pipeline.detect(job.source, journal=job.journal, progress=progress, **chosen)
 
@@ -129,7 +151,7 @@ def _run(
             outputs = job.outputs  # they hold nothing that the new ones lack
     outcome = write(recording, job.source, outputs, progress) if outputs else Outcome(SKIPPED)
     if job.journal:
-        job.journal.unlink(missing_ok=True)
+        forget(job.journal)
     if "npz" not in job.outputs:
         there = job.outputs.keys() - outputs.keys()
         check_made({form: job.outputs[form] for form in there}, recording)

@@ -18,8 +18,9 @@ from pose3d.batch.outcome import (
     check_alike,
     meta_of,
 )
-from pose3d.batch.stages import detect, infer
+from pose3d.batch.stages import Helpers, detect, infer
 from pose3d.errors import PoseError, UsageError
+from pose3d.journal import forget
 from pose3d.options import WITHOUT_EFFECT, Options
 from pose3d.progress import Progress
 
@@ -36,20 +37,33 @@ class Work:
         For the stage.
     models
         A detector or lifter that is loaded already, by these names.
+    helpers
+        Does stage 1 in place of this process.
     """
 
     stage: Callable[..., Outcome]
     options: Options
     overwrite: bool = False
     models: dict[str, Any] = field(default_factory=dict)
+    helpers: "Helpers | None" = None
 
     def __call__(self, job: Job, progress: Progress) -> Outcome:
         """Do a job."""
-        return self.stage(job, self.options, self.overwrite, progress, **self.models)
+        more = {"helpers": self.helpers} if self.helpers else {}
+        return self.stage(job, self.options, self.overwrite, progress, **self.models, **more)
 
     def on(self, device: str) -> "Work":
         """The same on another device."""
         return replace(self, options=replace(self.options, device=device))
+
+    def helped(self, helpers: "Helpers") -> "Work":
+        """The same with helpers at stage 1."""
+        return replace(self, helpers=helpers)
+
+    @property
+    def can_be_shared(self) -> bool:
+        """Whether several processes could do stage 1 of a job."""
+        return self.stage in (infer, detect) and "detector" not in self.models
 
     def check_named(self) -> None:
         """Refuse to go to other processes with models that are not named but loaded."""
@@ -94,7 +108,7 @@ class Work:
         except PoseError as error:
             return Outcome(FAILED, str(error))
         if outcome is not None and job.journal:
-            job.journal.unlink(missing_ok=True)  # of a run that was killed at the very end
+            forget(job.journal)  # of a run that was killed at the very end
         return outcome
 
     def _finished(self, job: Job, made: str | None) -> Outcome | None:

@@ -19,8 +19,8 @@ from typing import Any, Self
 from pose3d.batch.dealing import Turns
 from pose3d.batch.inputs import Job
 from pose3d.batch.outcome import Outcome
-from pose3d.batch.run import Listener, attempt, longest_first, one_by_one
-from pose3d.batch.seats import Seat, seats
+from pose3d.batch.run import Listener, attempt, longest_first
+from pose3d.batch.seats import Seat
 from pose3d.batch.work import Work
 from pose3d.errors import UsageError
 from pose3d.progress import Progress
@@ -28,27 +28,6 @@ from pose3d.progress import Progress
 GRACE = 20.0  # seconds that workers have to clean up after an interrupt
 LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 _log = logging.getLogger(__name__)
-
-
-def on_devices(
-    jobs: Sequence[Job],
-    work: Work,
-    listener: Listener,
-    device: str,
-    workers: int | None,
-    logs: Path | None,
-) -> Generator[tuple[Job, Outcome]]:
-    """Do jobs here, if one worker is enough, or in processes.
-
-    `logs` is what the workers' logs are called, but for the worker's name and suffix.
-    """
-    if not jobs:
-        return
-    places = seats(device, workers)[: len(jobs)]
-    if len(places) == 1:
-        yield from one_by_one(jobs, work.on(places[0].device), listener)
-    else:
-        yield from deal(jobs, work, listener, places, logs)
 
 
 def deal(
