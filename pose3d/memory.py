@@ -1,7 +1,9 @@
-"""A detector that goes on with smaller batches where a GPU's memory does not hold the first."""
+"""A detector whose batches fit into a GPU's memory."""
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +12,50 @@ from pose3d.errors import PoseError
 from pose3d.sequence import People
 
 Pictures = Sequence[NDArray[np.uint8]]
+SHARE = 0.8  # of the free memory that a batch may take: pictures of more people take more
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Gauge:
+    """Measures a device's memory.
+
+    Attributes
+    ----------
+    free
+        Bytes that are to be had now.
+    cost
+        Bytes that some work takes while it is done.
+    """
+
+    free: Callable[[], int]
+    cost: Callable[[Callable[[], object]], int]
+
+
+def gauge_of(detector: Any) -> Gauge | None:
+    """The gauge of a detector's GPU; None if it runs elsewhere."""
+    import torch
+
+    device = getattr(detector, "device", None)
+    if not isinstance(device, torch.device) or device.type != "cuda":
+        return None
+
+    def free() -> int:
+        # What PyTorch holds in reserve is free for it, though not for others.
+        spare = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + spare
+
+    def cost(work: Callable[[], object]) -> int:
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        work()
+        return int(torch.cuda.max_memory_allocated(device)) - before
+
+    return Gauge(free, cost)
+
+
 class Sparing:
-    """Calls a detector, and halves its batches once if they are too large.
+    """Calls a detector with batches that fit, and halves them once if they do not.
 
     Parameters
     ----------
@@ -22,11 +63,21 @@ class Sparing:
         What is called with lists of pictures.
     batch_size
         Pictures it is going to be called with at most.
+    gauge
+        Of its device's memory: what one picture takes tells how many fit into what is free when
+        the first ones come. None for no limit.
     """
 
-    def __init__(self, detector: Callable[[Pictures], list[People]], batch_size: int) -> None:
+    def __init__(
+        self,
+        detector: Callable[[Pictures], list[People]],
+        batch_size: int,
+        gauge: Gauge | None = None,
+    ) -> None:
         self._detector = detector
-        self._whole = self._size = batch_size
+        self._size = batch_size
+        self._halved = False
+        self._gauge = gauge
 
     def __call__(self, pictures: Pictures) -> list[People]:
         """People of every picture.
@@ -37,24 +88,39 @@ class Sparing:
             If half a batch is too large, too.
         """
         try:
+            self._fit(pictures)
             return self._in_parts(pictures)
         except RuntimeError as error:
             if not _is_memory(error):
                 raise
-            if self._size < self._whole or self._size == 1:
+            if self._halved or self._size == 1:
                 raise PoseError(
                     f"the GPU's memory does not hold {self._size} frames at once: give a smaller "
                     "--batch-size, or --device cpu"
                 ) from error
         # Outside of the block above: its exception would keep the batch's tensors alive.
-        self._size = (self._whole + 1) // 2
-        _log.warning(
-            "the GPU's memory does not hold %d frames at once: going on with --batch-size %d",
-            self._whole,
-            self._size,
-        )
+        self._halved = True
+        self._go_on_with((self._size + 1) // 2)
         _give_back()
         return self(pictures)
+
+    def _fit(self, pictures: Pictures) -> None:
+        """Choose the size by what the first picture takes."""
+        gauge, self._gauge = self._gauge, None
+        if gauge is None or self._size == 1 or not pictures:
+            return
+        cost = gauge.cost(lambda: self._detector(pictures[:1]))
+        room = int(SHARE * gauge.free() / max(cost, 1))
+        if room < self._size:
+            self._go_on_with(max(room, 1))
+
+    def _go_on_with(self, size: int) -> None:
+        _log.warning(
+            "the GPU's memory does not hold %d frames at once: going on with --batch-size %d",
+            self._size,
+            size,
+        )
+        self._size = size
 
     def _in_parts(self, pictures: Pictures) -> list[People]:
         parts = range(0, len(pictures), self._size)

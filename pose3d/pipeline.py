@@ -170,14 +170,14 @@ def search(
     detector
         One that is loaded already.
     """
-    from pose3d.memory import Sparing
+    from pose3d.memory import Sparing, gauge_of
     from pose3d.video import read_ahead
 
     with progress.stage("load"):
         model = detector if callable(detector) else loaded_detector(options)
     # A detector that looks where people are wants chunks that are the same in every run.
     size = getattr(model, "chunk", None) or options.batch_size
-    find_people = Sparing(getattr(model, "follow", model), size)
+    find_people = Sparing(getattr(model, "follow", model), size, gauge_of(model))
 
     def answer(batch: "list[Frame]") -> list[People]:
         answers = notes.recall(batch) if notes else []
