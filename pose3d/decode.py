@@ -152,8 +152,8 @@ def opened(path: Path, threads: str = "AUTO") -> Iterator[tuple["InputContainer"
             raise PoseError(f"{path}: its codec is unknown here: convert it to H.264 first")
         if stream.width * stream.height > limits.FRAME_PIXELS:
             raise PoseError(f"{path}: frames of {stream.width}x{stream.height} are too large")
-        # What the pictures themselves say may be another size.
-        stream.codec_context.options = {"max_pixels": str(limits.FRAME_PIXELS)}
+        # What the pictures themselves say may be another size. They are stored in whole blocks.
+        stream.codec_context.options = {"max_pixels": str(limits.FRAME_PIXELS * 9 // 8)}
         stream.thread_type = threads
         yield container, stream
 

@@ -244,6 +244,8 @@ def _read(file: BinaryIO) -> list[_Seen]:
 
 def _unpacked(arrays: dict[str, Any]) -> list[_Seen]:
     index, when, mark, count = (arrays[name] for name in _FRAME)
+    if any(array.dtype.kind not in "fiu" for array in arrays.values()) or count.dtype.kind != "i":
+        raise ValueError("arrays are of something else than numbers")
     total = int(count.sum())
     shapes = {
         "boxes": (total, 4),

@@ -41,6 +41,7 @@ COLUMNS = 2000  # of a table
 CAMERA_BYTES = MIB
 TOML_BYTES = 128 * KIB  # long dotted keys take time that grows with their square
 NAME = 1000  # characters of a video's name
+FILE_NAME = 150  # characters of a name that is made of a URL's: more is added to it
 
 # --- Weights --------------------------------------------------------------------------------------
 WEIGHTS_BYTES = 8 * GIB  # also of a download: a stream without an end stops here

@@ -242,18 +242,18 @@ def _person(archive: npz.Archive, i: int) -> Person:
     def array(name: str, kind: str, *shape: int) -> NDArray[Any]:
         found = archive[f"person_{i}/{name}"]
         if found.dtype.kind not in kind or found.shape != shape:
-            raise ValueError(f"person {i} has a {name} of shape {found.shape}")
+            raise ValueError(f"person {i}: {name} is of shape {found.shape}, or no number")
         return found
 
     def places(name: str, *shape: int) -> NDArray[np.float32]:
         found = array(name, "f", *shape)
         if (np.abs(found) > limits.COORDINATE).any():
-            raise ValueError(f"person {i} has a {name} beyond everything")
+            raise ValueError(f"person {i}: {name} is beyond everything")
         return found.astype(np.float32, copy=False)
 
     number, frame = array("id", "iu"), archive[f"person_{i}/frame"]
     if frame.ndim != 1 or frame.dtype.kind not in "iu":
-        raise ValueError(f"person {i} has a frame of shape {frame.shape}")
+        raise ValueError(f"person {i}: frame is of shape {frame.shape}, or no number")
     length = len(frame)
     time, score = array("time", "f", length), array("score_2d", "f", length, 17)
     if not 0 < number < limits.NUMBER:
@@ -265,7 +265,7 @@ def _person(archive: npz.Archive, i: int) -> Person:
     if length and np.abs(time).max() > limits.HOURS * 3600:
         raise ValueError(f"person {i} has times beyond {limits.HOURS} hours")
     if not ((score >= 0) & (score <= 1)).all():
-        raise ValueError(f"person {i} has a score_2d outside of 0 to 1")
+        raise ValueError(f"person {i}: score_2d is outside of 0 to 1")
     keypoints = Keypoints2D(
         frame.astype(np.int64, copy=False),
         time.astype(np.float64, copy=False),

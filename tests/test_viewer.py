@@ -531,6 +531,12 @@ def test_only_who_knows_the_address_is_served(server: Server) -> None:
         assert status == 206 and body == part
         assert headers["Content-Range"].endswith(f"/{len(film)}")
     assert ask(home + "video", Range=f"bytes={len(film)}-")[0] == 416
+    assert ask(home + "video", Range=f"bytes={'9' * 5000}-")[2] == film, "as if nothing was asked"
+    for path in ("//[", "http://[", home[:-1] + "%ff/", "?" + home, "*"):
+        assert ask(path, Host=f"127.0.0.1:{server.server_port}")[0] == 403
+    for path in ("%2e%2e/video", "video%00", "./video", "video/../../x", "\\..\\video"):
+        assert ask(home + path)[0] == 404
+    assert server.server_address[0] == "127.0.0.1", "nobody else's computer is served"
 
 
 def test_the_served_page_plays(show: Pages, server: Server) -> None:

@@ -12,7 +12,6 @@ import secrets
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pose3d.errors import PoseError
 from pose3d.sequence import Recording
@@ -22,6 +21,7 @@ from pose3d.viewer.page import Footage, write_into
 HOST = "127.0.0.1"
 VIDEO = "video"  # its address, from the page's
 CHUNK = 1 << 20  # bytes
+RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 
 class Server(ThreadingHTTPServer):
@@ -83,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=False)
 
     def _answer(self, body: bool) -> None:
-        _, token, name = [*urlsplit(self.path).path.split("/", 2), "", ""][:3]
+        _, token, name = [*self.path.partition("?")[0].split("/", 2), "", ""][:3]
         known = secrets.compare_digest(token.encode(), self.server.token.encode())
         if not known or self.headers.get("Host") != self.server.authority:
             self._plain(403, "forbidden: open the address that pose3d printed")
@@ -103,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         with open(path, "rb") as file:
             size = file.seek(0, io.SEEK_END)
-            asked = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
+            asked = RANGE.fullmatch(self.headers.get("Range", ""))
             begin, end = 0, size
             if asked and asked[1]:
                 begin = int(asked[1])

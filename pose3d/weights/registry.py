@@ -6,13 +6,15 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote
 
 from pose3d import limits
 from pose3d.errors import PoseError, UsageError
 from pose3d.parse import from_toml, read_bytes
 
 Kind = Literal["detector", "lifter"]
+# Devices of Windows, whatever the suffix.
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|\Z)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -120,9 +122,11 @@ def lookup(name: str, kind: Kind | None = None) -> Weights:
 
 
 def file_of(url: str) -> str:
-    """The last part of a URL, fit to be a file's name."""
-    last = unquote(urlsplit(url).path).rstrip("/").rpartition("/")[2]
-    return re.sub(r"[^\w.+-]", "_", last).lstrip(".") or "weights"
+    """The last part of a URL, fit to be a file's name on any system."""
+    path = re.split(r"[?#]", re.sub(r"\A[^:]*://[^/]*", "", url))[0]
+    last = re.sub(r"[^\w.+-]", "_", unquote(path).rstrip("/").rpartition("/")[2])
+    name = last.lstrip(".")[-limits.FILE_NAME :].lstrip(".") or "weights"
+    return f"_{name}" if RESERVED.match(name) else name
 
 
 def bundled_folder() -> Path:
@@ -176,8 +180,8 @@ def _entry(path: Path, name: str, content: Any, folder: Path) -> Weights:
     if not re.fullmatch(r"[0-9a-f]{0,64}", content.get("sha256", "")):
         raise wrong("has a sha256 that is not hexadecimal in small letters")
     file = content.pop("file", None) or file_of(urls[0])
-    if urls and Path(file).name != file:
-        raise wrong("needs a file name without folders")
+    if urls and (Path(file).name != file or file_of(f"https://x/{quote(file)}") != file):
+        raise wrong("needs a plain file name without folders")
     if not urls:
         file = str(folder / Path(file).expanduser())
     return Weights(name=name, file=file, urls=urls, **content)

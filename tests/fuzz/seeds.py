@@ -208,6 +208,7 @@ def journals() -> list[bytes]:
             index=np.arange(2),
             time=np.arange(2) / 25,
             count=np.array([1, 2]),
+            mark=np.zeros(2, np.uint32),
             boxes=np.ones((3, 4), np.float32),
             scores=np.ones(3, np.float32),
             keypoints=np.ones((3, 17, 2), np.float32),

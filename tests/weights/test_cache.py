@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from https_server import CONTENT, SHA256, Handler, Served, Server
 
+from pose3d import limits
 from pose3d.errors import PoseError, UsageError
 from pose3d.weights import cache_folder, find, resolve
 from pose3d.weights.cache import fetch
@@ -197,6 +198,14 @@ def test_strangers_are_not_trusted(server: Server, monkeypatch) -> None:
 def test_a_length_that_is_not_told(server: Server) -> None:
     server.files["/a"] = Served(length=False)
     assert fetch(entry(server, "/a", sha256=SHA256)).read_bytes() == CONTENT
+
+
+def test_a_stream_without_an_end_stops(server: Server, monkeypatch) -> None:
+    server.files["/a"] = Served(length=False)
+    monkeypatch.setattr(limits, "WEIGHTS_BYTES", len(CONTENT) - 1)
+    with pytest.raises(PoseError, match="more than it promised"):
+        fetch(entry(server, "/a"))
+    assert leftovers() <= {"model.pkl.part.json"}
 
 
 def test_twenty_processes_fetch_once(server: Server, tmp_path: Path) -> None:

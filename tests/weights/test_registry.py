@@ -21,6 +21,7 @@ from pose3d.weights import (
     sha256,
     verify,
 )
+from pose3d.weights.registry import file_of
 
 SPECIFICATION = Path(__file__).parents[2] / ".." / "shared" / "spec" / "detectron_weights.md"
 
@@ -104,6 +105,11 @@ def test_names_paths_and_what_is_neither(tmp_path: Path, monkeypatch) -> None:
         ("[a]\nkind = 'lifter'", "needs urls"),
         ("[a]\nkind = 'lifter'\nurls = ['http://x/y']", "not https"),
         ("[a]\nkind = 'lifter'\nurls = ['https://x/y']\nfile = '../y'", "without folders"),
+        ("[a]\nkind = 'lifter'\nurls = ['https://x/y']\nfile = 'NUL.pkl'", "plain file name"),
+        ("[a]\nkind = 'lifter'\nurls = ['https://x/y']\nfile = '.x'", "plain file name"),
+        ('[a]\nkind = "lifter"\nurls = ["https://x/y"]\nfile = "a\\u0000b"', "plain file name"),
+        ("a" + ".a" * 70_000 + " = 1", "larger than 128 KiB"),
+        ("a = " + "[" * 5000, "deep"),
         ("[a]\nkind = 'lifter'\nurl = 'https://x/y'", "no field 'url'"),
         ("[a]\nkind = 'lifter'\nurls = 'https://x/y'", "wrong urls"),
         ("[a]\nkind = 'lifter'\nurls = ['https://x/y']\nsha256 = 'XYZ'", "hexadecimal"),
@@ -119,6 +125,24 @@ def test_registries_with_mistakes(text: str, message: str, tmp_path: Path, monke
     monkeypatch.setenv("POSE3D_REGISTRY", str(tmp_path / "absent.toml"))
     with pytest.raises(UsageError, match="cannot be read"):
         available_weights()
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://x/a/model_final.pkl?x=/../y#z", "model_final.pkl"),
+        ("https://x/..%2f..%2fetc%2fpasswd", "passwd"),
+        ("https://x/a%5c..%5cb.pkl", "a_.._b.pkl"),
+        ("https://x/a%00b%0a.pkl", "a_b_.pkl"),
+        ("https://x/..", "weights"),
+        ("https://[x", "weights"),
+        ("https://x/.ssh", "ssh"),
+        ("https://x/aux.bin", "_aux.bin"),
+        ("https://x/" + "a" * 500 + ".pkl", "a" * 146 + ".pkl"),
+    ],
+)
+def test_names_of_urls_are_names_of_files(url: str, name: str) -> None:
+    assert file_of(url) == name
 
 
 def test_safetensors(tmp_path: Path) -> None:
