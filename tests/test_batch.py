@@ -3,6 +3,8 @@
 import json
 import logging
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,6 +74,21 @@ def test_lists_that_are_none(tmp_path: Path, content: bytes | None, says: str) -
         batch.expand([f"@{tmp_path / 'list.txt'}"], batch.VIDEOS)
 
 
+def test_lists_say_which_line_is_wrong(run: Run, folder: Path, tmp_path: Path) -> None:
+    walk(folder / "a.mp4")
+    (folder / "empty").mkdir()
+    listed = folder / "list.txt"
+    listed.write_text("# today's\na.mp4\n\nmissing.mp4\n")
+    result = run("infer", f"@{listed}", "-o", tmp_path / "out", "--save", "npz")
+    assert result.exit_code == 1
+    assert f"{listed}, line 4: missing.mp4: no such file" in result.stderr
+    assert names(tmp_path / "out") == ["a.pose3d.npz", "report.jsonl"]
+    listed.write_text("a.mp4\nempty\n")
+    result = run("infer", f"@{listed}")
+    assert result.exit_code == 1
+    assert f"{listed}, line 2: {folder / 'empty'} holds nothing" in result.stderr
+
+
 def test_outputs_lie_as_inputs_do(tree: Path, tmp_path: Path) -> None:
     jobs = batch.plan(batch.expand([tree], batch.VIDEOS), tmp_path / "out", {"npz": ".pose3d.npz"})
     places = [str(job.outputs["npz"].relative_to(tmp_path)) for job in jobs]
@@ -129,6 +146,20 @@ def test_the_report_says_what_became_of_each(run: Run, folder: Path, tmp_path: P
     second = [line["status"] for line in lines(out / "report.jsonl")[3:]]
     assert second == ["different", "different", "failed"]
     assert "people all, now main" in again.stderr
+
+
+def test_a_reason_is_said_once_in_one_place(folder: Path) -> None:
+    for name in "ab":
+        (folder / f"{name}.mp4").write_text("no video " * 40)
+    command = [sys.executable, "-m", "pose3d", "infer", str(folder), "--save", "npz"]
+    alone = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert alone.stderr.count("not a video") == alone.stdout.count("not a video") == 2
+    command += ["--retry-failed"]
+    together = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert together.stdout.count("not a video") == 2
+    assert "failed          2" in together.stdout
 
 
 def test_what_failed_stays_failed(
@@ -213,6 +244,25 @@ def test_a_dry_run_does_nothing(run: Run, folder: Path) -> None:
     assert f"skipped    {folder / 'a.mp4'}" in result.stdout
     assert "1 of 2 files to do" in result.stdout
     assert names(folder) == before
+
+
+def test_a_dry_run_says_what_would_fail(run: Run, folder: Path) -> None:
+    walk(folder / "a.mp4")
+    (folder / "b.mp4").write_text("no video " * 40)
+    assert run("infer", folder, "--save", "npz", "--dry-run").exit_code == 0, "nobody knows yet"
+    assert run("infer", folder, "--save", "npz").exit_code == 1
+    known = run("infer", folder, "--save", "npz", "--dry-run")
+    assert known.exit_code == 1
+    assert f"failed     {folder / 'b.mp4'}" in known.stdout
+    again = ("infer", folder, "--save", "npz", "--dry-run", "--retry-failed")
+    assert run(*again).exit_code == 0
+    other = run(*again, "--people", "main")
+    assert other.exit_code == 1
+    assert f"different  {folder / 'a.mp4'}" in other.stdout
+    gone = run("infer", folder / "a.mp4", folder / "gone.mp4", "--dry-run")
+    assert gone.exit_code == 1
+    assert f"failed     {folder / 'gone.mp4'} no such file" in gone.stdout
+    assert run("infer", folder, "--dry-run", "--people", "none").exit_code == 2
 
 
 def test_shards_share_the_work(run: Run, folder: Path) -> None:

@@ -4,7 +4,7 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -47,10 +47,13 @@ class Input:
     inside
         The folder, below that of the results, for what comes of it: where it lies below the folder
         that was given.
+    named
+        Where it is named, if in a list: ``list.txt, line 7``.
     """
 
     path: Path
     inside: Path = field(default_factory=Path)
+    named: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Job:
         The input.
     outputs
         Paths by format.
-    inside
+    inside, named
         As of :class:`Input`.
     journal
         Where a long detection may keep its journal.
@@ -73,6 +76,7 @@ class Job:
     outputs: dict[str, Path]
     inside: Path = field(default_factory=Path)
     journal: Path | None = None
+    named: str = ""
 
     @property
     def name(self) -> str:
@@ -157,7 +161,7 @@ def plan(sources: Sequence[Input], out: Path | None, suffixes: dict[str, str]) -
         base = place(source, short(path) if alone else path.name)
         outputs = {name: base.with_name(base.name + suffix) for name, suffix in suffixes.items()}
         journal = base.with_name(f"{base.name}{OURS}.journal")
-        jobs.append(Job(path, outputs, source.inside, journal))
+        jobs.append(Job(path, outputs, source.inside, journal, source.named))
     counts = Counter(path.absolute() for job in jobs for path in job.outputs.values())
     for written, times in counts.items():
         if times > 1:
@@ -209,19 +213,28 @@ def _listed(
         raise PoseError(f"{file}: the list cannot be read: {error.strerror}") from error
     except ValueError:
         raise PoseError(f"{file} is no list of files: a path a line, in UTF-8") from None
-    lines = [line for line in lines if line and not line.startswith("#")]
-    if not lines:
+    found: list[Input] = []
+    for number, line in enumerate(lines, 1):
+        if not line or line.startswith("#"):
+            continue
+        named = f"{file}, line {number}"
+        beside = file.parent / line
+        try:
+            matching = list(
+                _matching(str(beside) if beside.exists() else line, suffixes, ours, pattern)
+            )
+        except PoseError as error:
+            raise PoseError(f"{named}: {error}") from None
+        found += [replace(item, named=named) for item in matching]
+    if not found:
         raise PoseError(f"{file} names no file")
-    beside = [file.parent / line for line in lines]
-    places = [str(b) if b.exists() else a for a, b in zip(lines, beside, strict=True)]
-    found = [item for place in places for item in _matching(place, suffixes, ours, pattern)]
     parents = [str(item.path.parent.resolve()) for item in found]
     try:
         common = os.path.commonpath(parents)
     except ValueError:  # on different drives
         common = ""
     for item, parent in zip(found, parents, strict=True):
-        yield Input(item.path, Path(os.path.relpath(parent, common)) if common else Path())
+        yield replace(item, inside=Path(os.path.relpath(parent, common)) if common else Path())
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -120,8 +120,8 @@ def default_path(jobs: list[Job], output: Path | None, shard: tuple[int, int] | 
     return (common if fitting else Path(parents[0])) / name
 
 
-def table(outcomes: list[tuple[Job, Outcome]]) -> str:
-    """Summary of a batch: how many of each kind, and what failed with its reason."""
+def table(outcomes: list[tuple[Job, Outcome]], reasons: bool = True) -> str:
+    """Summary of a batch: how many of each kind, and what failed with its `reasons`."""
     lines = []
     for status in (DONE, SKIPPED, "different", FAILED):
         some = [outcome for _, outcome in outcomes if outcome.status == status]
@@ -134,7 +134,7 @@ def table(outcomes: list[tuple[Job, Outcome]]) -> str:
             line += f"   {frames}, {people}, {_clock(sum(o.seconds for o in some))} of work"
         lines.append(line)
     for job, outcome in outcomes:
-        if outcome.status not in (DONE, SKIPPED):
+        if reasons and outcome.status not in (DONE, SKIPPED):
             reason = outcome.reason.removeprefix(f"{job.source}: ")
             lines.append(f"  {outcome.status} {job.source}: {reason}")
     return "\n".join(lines)

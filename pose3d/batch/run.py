@@ -124,6 +124,9 @@ def settled(
     job: Job, work: Work, report: Report, made: str | None, retry_failed: bool
 ) -> Outcome | None:
     """What there is to say of a job without doing it; None where it is to be done."""
+    if not job.source.exists():
+        where = f"{job.named}: " if job.named else ""
+        return Outcome(FAILED, f"{where}{job.source}: no such file")
     outcome = work.settled(job, report.made(job))
     reason = None if retry_failed or work.overwrite else report.failure(job, made)
     if outcome is None and reason is not None:

@@ -1,5 +1,7 @@
 """How a batch looks: a bar for it, one for every video at work, a line for every video done."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -88,15 +90,23 @@ def conclude(console: Console, results: list[tuple[Job, Outcome]]) -> None:
     """Sum a batch up; exits with 1 if not everything is done."""
     bad = [outcome for _, outcome in results if outcome.status in (FAILED, DIFFERENT)]
     if len(results) > 1:
-        console.say(table(results))
+        console.say(table(results, reasons=not _together()))
     if bad:
         if len(results) > 1:
             console.complain(f"{len(bad)} of {len(results)} files failed", where=False)
         click.get_current_context().exit(1)
 
 
+def _together() -> bool:
+    """Whether what is said and what went wrong end in one terminal or file: once is enough there."""
+    try:
+        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+
+
 def show_forecast(console: Console, results: list[tuple[Job, Outcome | None]]) -> None:
-    """Say what a batch would do."""
+    """Say what a batch would do; exits with 1 if it would for what is known already."""
     for job, outcome in results:
         if outcome is None:
             files = ", ".join(map(str, job.outputs.values()))
@@ -106,3 +116,5 @@ def show_forecast(console: Console, results: list[tuple[Job, Outcome | None]]) -
             click.echo(f"{outcome.status:10} {job.source} {reason}".rstrip())
     due = sum(outcome is None for _, outcome in results)
     console.say(f"{due} of {counted(len(results), 'file')} to do")
+    if any(outcome and outcome.status in (FAILED, DIFFERENT) for _, outcome in results):
+        click.get_current_context().exit(1)
