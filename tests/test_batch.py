@@ -81,7 +81,7 @@ def test_lists_say_which_line_is_wrong(run: Run, folder: Path, tmp_path: Path) -
     listed.write_text("# today's\na.mp4\n\nmissing.mp4\n")
     result = run("infer", f"@{listed}", "-o", tmp_path / "out", "--save", "npz")
     assert result.exit_code == 1
-    assert f"{listed}, line 4: missing.mp4: no such file" in result.stderr
+    assert f"{listed}, line 4: {folder / 'missing.mp4'}: no such file" in result.stderr
     assert names(tmp_path / "out") == ["a.pose3d.npz", "report.jsonl"]
     listed.write_text("a.mp4\nempty\n")
     result = run("infer", f"@{listed}")

@@ -219,10 +219,10 @@ def _listed(
             continue
         named = f"{file}, line {number}"
         beside = file.parent / line
+        elsewhere = not beside.exists() and (Path(line).exists() or glob.has_magic(line))
+        place = line if elsewhere else str(beside)
         try:
-            matching = list(
-                _matching(str(beside) if beside.exists() else line, suffixes, ours, pattern)
-            )
+            matching = list(_matching(place, suffixes, ours, pattern))
         except PoseError as error:
             raise PoseError(f"{named}: {error}") from None
         found += [replace(item, named=named) for item in matching]

@@ -98,7 +98,7 @@ def conclude(console: Console, results: list[tuple[Job, Outcome]]) -> None:
 
 
 def _together() -> bool:
-    """Whether what is said and what went wrong end in one terminal or file: once is enough there."""
+    """Whether stdout and stderr end in one terminal or file: once is enough there."""
     try:
         return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
     except (OSError, ValueError):
