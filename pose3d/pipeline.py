@@ -369,7 +369,7 @@ def differences(meta: dict[str, Any], facts: dict[str, Any]) -> list[str]:
         by_weights = name in ("detector", "lifter")
         if name in WITHOUT_EFFECT or by_weights or unused or before.get(name) == value:
             continue
-        found.append(f"{name} {before.get(name)}, now {value}")
+        found.append(f"{name.replace('_', '-')} {_said(before.get(name))}, now {_said(value)}")
     weights = meta.get("weights", {})
     for kind, now in facts["weights"].items():
         if kind == "lifter" and not lifted:
@@ -385,6 +385,13 @@ def chunks(frames: "Iterable[Frame]", size: int) -> "Iterator[list[Frame]]":
     """Frames by `size`, counted from the file's first: where a run starts changes no chunk."""
     for _, chunk in groupby(frames, lambda frame: frame.index // size):
         yield list(chunk)
+
+
+def _said(value: Any) -> str:
+    """An option's value as one would write it."""
+    if isinstance(value, list | tuple):
+        value = ",".join(map(str, value))
+    return "none" if value in (None, "") else str(value)
 
 
 def _decisive(facts: dict[str, Any]) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def test_a_missing_file_is_made_up_for(
     ("options", "says"),
     [
         (["--people", "main"], "people all, now main"),
-        (["--start", "0.1"], "start None, now 0.1"),
+        (["--start", "0.1"], "start none, now 0.1"),
         (["--detector", "other"], "detector compact, now other"),
         (["--lifter", "other"], "lifter temporal, now other"),
     ],

@@ -39,6 +39,8 @@ def test_the_suffix_says_the_format(walk: Path) -> None:
     ]
     assert target.read_text().startswith("HIERARCHY")
     before = target.read_bytes()
+    assert run("export", walk, "out.bvh", "-o", walk.parent / "there").exit_code == 0
+    assert (walk.parent / "there" / "out.bvh").exists()
     again = run("export", walk, target, "--unit", "cm")
     assert again.exit_code == 0
     assert "is there already (--overwrite replaces it)" in again.output
@@ -176,7 +178,7 @@ def test_what_was_drawn_of_another_state_is_refused(film: Path, tmp_path: Path) 
     with_other = recording.meta.get("options", {}) | {"fov": 30.0}
     recording.with_people(recording.people, options=with_other).save(walk)
     result = run(*options)
-    assert (result.exit_code, "fov None, now 30.0" in result.stderr) == (1, True)
+    assert (result.exit_code, "fov none, now 30.0" in result.stderr) == (1, True)
     (tmp_path / "walk.pose3d.png").write_bytes(b"a picture of somebody else's")
     assert "it does not say how" in run(*options).stderr
 
@@ -260,7 +262,7 @@ def test_a_disk_that_cannot_be_written_to(name: str, film: Path, disk: Path) -> 
         (["{walk}", "{walk}", "out.bvh"], "--save"),
         (["{walk}", "out.docx"], ".bvh"),
         (["{walk}", "out.docx"], ".html"),
-        (["{walk}", "out.bvh", "-o", "there"], "-o goes with --save"),
+        (["{walk}", "here/out.bvh", "-o", "there"], "leave -o out"),
         (["{walk}", "--save", "docx"], "'docx' is none of"),
         (["{walk}", "out.bvh", "--unit", "foot"], "foot"),
     ],

@@ -73,7 +73,7 @@ def test_what_shows_a_recording_knows_its_options(run: Run, video: Path, form: s
     before = sibling(video, f".{form}").read_bytes()
     result = run(*options, "--min-score", "0.4")
     assert result.exit_code == 1
-    assert "made otherwise (min_score 0.2, now 0.4; fov 50.0, now None)" in result.stderr
+    assert "made otherwise (min-score 0.2, now 0.4; fov 50.0, now none)" in result.stderr
     assert "--overwrite replaces it" in result.stderr
     assert sibling(video, f".{form}").read_bytes() == before
 
@@ -87,6 +87,9 @@ def test_a_file_without_facts_is_compared_with_the_recording(
     assert not looks  # the recording beside it was of use
     again = run("infer", video, "--save", "bvh")
     assert "nothing to do" in again.stdout and ", but" not in again.stdout
+    of_all = run("infer", video, "--save", "bvh", "--people", "main")
+    assert of_all.exit_code == 1
+    assert "walk.pose3d.bvh exists and was made otherwise (people all, now main)" in of_all.stderr
     assert run("infer", video, "--save", "bvh", "--height", "1.5", "--overwrite").exit_code == 0
     result = run("infer", video, "--save", "bvh")
     assert result.exit_code == 1
@@ -139,7 +142,7 @@ def test_copies_with_newer_times_are_not_made_anew(run: Run, video: Path) -> Non
 def test_lifting_otherwise_is_refused(run: Run, video: Path) -> None:
     assert run("detect", video).exit_code == 0
     npz = sibling(video, ".npz")
-    for form, says in (("bvh", "with other options"), ("angles.png", "height 1.5m, now None")):
+    for form, says in (("bvh", "with other options"), ("angles.png", "height 1.5m, now none")):
         options = ("lift", npz, "--save", "" if form == "angles.png" else form)
         options += ("--plot", form) if form == "angles.png" else ()
         assert run(*options, "--height", "1.5").exit_code == 0, form

@@ -126,31 +126,36 @@ def unproven(job: Job, facts: Callable[[dict[str, Any]], dict[str, Any]]) -> lis
     MadeOtherwiseError
         If one is certainly of something else: it says so, or a recording beside it, or the time.
     """
+    there = job.recording is not None and job.recording.exists()
+    beside = Recording.load(job.recording) if there and job.recording else None
     unsure = []
-    recording = _alike_beside(job, facts)
     for form, path in job.outputs.items():
-        made = None if form in FORMATS else stamped(path)
-        if made is not None:
-            if changed := changes(made, facts(_table(made, "of"))):
-                raise made_otherwise(path, changed)
-        elif form in FORMATS and recording is not None:
-            if not is_of(path, form, recording):
-                raise made_otherwise(path, ["not of the recording beside it"])
-        elif path.stat().st_mtime_ns < job.source.stat().st_mtime_ns:
-            raise made_otherwise(path, [f"of an earlier {job.source.name}"])
-        else:
+        changed = _known_changes(path, form, beside, facts)
+        if changed is None and path.stat().st_mtime_ns < job.source.stat().st_mtime_ns:
+            changed = [f"of an earlier {job.source.name}"]
+        if changed is None:
             unsure.append(path)
+        elif changed:
+            raise made_otherwise(path, changed)
     return unsure
 
 
-def _alike_beside(job: Job, facts: Callable[[dict[str, Any]], dict[str, Any]]) -> Recording | None:
-    """The recording that an earlier run left beside a job's outputs, if it would be the same."""
-    if job.recording is None or not job.recording.exists():
+def _known_changes(
+    path: Path,
+    form: str,
+    beside: Recording | None,
+    facts: Callable[[dict[str, Any]], dict[str, Any]],
+) -> list[str] | None:
+    """What is otherwise in a file, by itself or the recording beside it; None if neither tells."""
+    if form not in FORMATS:
+        made = stamped(path)
+        return None if made is None else changes(made, facts(_table(made, "of")))
+    if beside is None or (FORMATS[form].space and "lift" not in beside.meta.get("steps", ())):
         return None
-    recording = Recording.load(job.recording)
-    now = facts(recording.meta)
-    lifted = "lift" in recording.meta.get("steps", ()) or "lifter" not in now["weights"]
-    return recording if lifted and not pipeline.differences(recording.meta, now) else None
+    changed = pipeline.differences(beside.meta, facts(beside.meta))
+    if is_of(path, form, beside):
+        return changed
+    return None if changed else ["not of the recording beside it"]
 
 
 def outdated(job: Job, facts: dict[str, Any]) -> dict[str, Path]:

@@ -86,7 +86,8 @@ def _jobs(inputs: tuple[str, ...], save: tuple[str, ...], output: Path | None) -
         )
     if len(inputs) > 2:
         raise UsageError("a FILE to write takes one recording; for several there is --save")
-    if output:
-        raise UsageError("-o goes with --save; give FILE with its folder instead")
     source, target = Path(inputs[0]), Path(inputs[1])
+    if output and target.parent != Path():
+        raise UsageError(f"{target} says its folder itself: leave -o out")
+    target = output / target if output else target
     return [Job(source, {format_of(target, SHOWN): target})]

@@ -200,4 +200,4 @@ def test_infer_with_a_file_and_a_dialect(clip: Path, tmp_path: Path) -> None:
     wrong = pose3d(*typed, *models, "--dialect", "caffe2", "--overwrite", code=2)
     assert "detectron2 weights have no dialect 'caffe2'" in wrong.output
     other = pose3d(*typed, *models, "--dialect", "detectron2-d1", code=1)
-    assert "dialect None, now detectron2-d1" in other.output
+    assert "dialect none, now detectron2-d1" in other.output
