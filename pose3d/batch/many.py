@@ -12,6 +12,7 @@ from pose3d.batch.devices import on_devices
 from pose3d.batch.inputs import VIDEOS, Job, expand, plan
 from pose3d.batch.on_ray import on_ray
 from pose3d.batch.outcome import Outcome
+from pose3d.batch.remote import address_of, placed
 from pose3d.batch.report import Report, default_path
 from pose3d.batch.run import Engine, Listener, Results, preview, run, shard_of
 from pose3d.batch.stages import infer
@@ -54,7 +55,8 @@ class Manner:
         """Where the report of a batch is; None for a single input, whom nobody reports on."""
         if self.report is not None or len(jobs) < 2:
             return self.report
-        return default_path(list(jobs), output, self.shard)
+        here = None if output is None or address_of(output) else output
+        return default_path(list(jobs), here, self.shard)
 
 
 def infer_many(
@@ -81,6 +83,7 @@ def infer_many(
         Files, folders with all that is in them, patterns, and lists of such (``@list.txt``).
     output
         Folder for the results, in which they lie as the inputs do; beside each input by default.
+        May be an address that fsspec knows, such as ``s3://bucket/out``.
     save
         Formats to write, by their names in :data:`pose3d.export.FORMATS`, and ``mp4``, ``gif``,
         ``png``, ``html``.
@@ -153,6 +156,7 @@ def perform(
     """
     path = manner.report_of(jobs, output)
     mine = shard_of(jobs, manner.shard)
+    work = placed(work, output)
     report = Report(path)
     engine: Engine
     if manner.ray is not None:
@@ -169,4 +173,5 @@ def forecast(
 ) -> list[tuple[Job, Outcome | None]]:
     """What :func:`perform` would say of every job; None where it would do it."""
     report = Report(manner.report_of(jobs, output))
+    work = placed(work, output)
     return list(preview(shard_of(jobs, manner.shard), work, report, manner.retry_failed))

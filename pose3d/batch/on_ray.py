@@ -8,11 +8,13 @@ and outputs lie under the same paths on all nodes.
 import logging
 from collections.abc import Generator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from pose3d.batch.dealing import Turns
 from pose3d.batch.inputs import Job
 from pose3d.batch.outcome import Outcome
+from pose3d.batch.remote import address_of
 from pose3d.batch.run import Listener, attempt, longest_first
 from pose3d.batch.work import Work
 from pose3d.errors import PoseError, UsageError
@@ -125,6 +127,10 @@ def _deal(
 
 def _absolute(job: Job) -> Job:
     """The same for a process in another folder."""
-    outputs = {name: path.absolute() for name, path in job.outputs.items()}
-    journal = job.journal and job.journal.absolute()
+
+    def fixed(path: Path) -> Path:
+        return path if address_of(path) else path.absolute()
+
+    outputs = {name: fixed(path) for name, path in job.outputs.items()}
+    journal = job.journal and fixed(job.journal)
     return replace(job, source=job.source.absolute(), outputs=outputs, journal=journal)

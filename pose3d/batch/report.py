@@ -13,6 +13,7 @@ from typing import Any
 
 from pose3d.batch.inputs import Job
 from pose3d.batch.outcome import DONE, FAILED, SKIPPED, Outcome
+from pose3d.batch.remote import address_of
 from pose3d.counted import counted
 from pose3d.errors import PoseError
 from pose3d.files import check_writable
@@ -69,7 +70,7 @@ class Report:
             "seconds": round(outcome.seconds, 3),
             "frames": outcome.frames,
             "people": outcome.people,
-            "outputs": [str(path.absolute()) for path in outcome.written],
+            "outputs": [address_of(path) or str(path.absolute()) for path in outcome.written],
             "made": made,
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
         }

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pose3d.batch import DIFFERENT, DONE, FAILED, SKIPPED, Job, Listener, Outcome, table
+from pose3d.batch import DIFFERENT, DONE, FAILED, SKIPPED, Job, Listener, Outcome, shown, table
 from pose3d.commands.console import Bars, Console
 from pose3d.counted import counted
 
@@ -73,12 +73,12 @@ def tell(console: Console, job: Job, outcome: Outcome) -> None:
     speed = f"{outcome.frames / seconds:.1f} frames/s: " if moving else ""
     console.say(f"{job.source}: {frames}{people}, {seconds:.1f} s ({speed}{outcome.shares})")
     for path in outcome.written:
-        console.say(f"  {path}")
+        console.say(f"  {shown(path)}")
 
 
 def tell_nothing(console: Console, job: Job, doubt: str = "") -> None:
     """Say that a job was done earlier, and what is in doubt."""
-    files = ", ".join(map(str, job.outputs.values()))
+    files = ", ".join(map(shown, job.outputs.values()))
     there = "is" if len(job.outputs) == 1 else "are"
     but = f", but {doubt}" if doubt else ""
     console.say(
@@ -109,7 +109,7 @@ def show_forecast(console: Console, results: list[tuple[Job, Outcome | None]]) -
     """Say what a batch would do; exits with 1 if it would for what is known already."""
     for job, outcome in results:
         if outcome is None:
-            files = ", ".join(map(str, job.outputs.values()))
+            files = ", ".join(map(shown, job.outputs.values()))
             click.echo(f"{'to do':10} {job.source} -> {files}")
         else:
             reason = outcome.reason.removeprefix(f"{job.source}: ")
