@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import click
 import cv2
 import numpy as np
 import pytest
@@ -311,6 +312,44 @@ def test_spellings_of_an_option_are_one(run: Run, folder: Path) -> None:
     assert run("infer", video, "--height", "1.79").exit_code == 1
 
 
+@pytest.mark.parametrize(
+    ("command", "given", "says"),
+    [
+        ("lift", "walk.mp4", "walk.mp4 is a video: `pose3d infer "),
+        ("render", "walk.mp4", "walk.mp4 is a video: `pose3d infer "),
+        ("view", "walk.mp4", "walk.mp4 is a video: `pose3d infer "),
+        ("export", "walk.mp4 walk.bvh", "walk.mp4 is a video: `pose3d infer "),
+        ("export", "walk.mp4 --save bvh", "walk.mp4 is a video: `pose3d infer "),
+        ("lift", "photo.JPG", "photo.JPG is a picture: `pose3d detect "),
+        ("infer", "walk.pose3d.npz --overwrite", "no video: `pose3d lift`, `render`"),
+        ("detect", "walk.pose3d.npz --overwrite", "no video: `pose3d lift`, `render`"),
+        ("lift", "walk.pose3d.npz --device cuda:0,cuda:1", "no device is called"),
+    ],
+)
+def test_what_another_command_takes_is_sent_there(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, command: str, given: str, says: str
+) -> None:
+    monkeypatch.chdir(folder)
+    for name in ("walk.mp4", "photo.JPG", "walk.pose3d.npz"):
+        Path(name).write_text(name)
+    result = run(command, *given.split())
+    assert result.exit_code == 2, result.output
+    assert says in result.stderr
+    assert Path("walk.pose3d.npz").read_text() == "walk.pose3d.npz"
+
+
+@pytest.mark.parametrize("command", ["infer", "detect", "lift", "bench"])
+def test_help_puts_every_option_under_one_heading(run: Run, command: str) -> None:
+    text = run(command, "--help").stdout
+    listed = text[text.index("\nOptions:") :]
+    told = [line.split()[0].rstrip(",") for line in listed.splitlines() if line[:3] == "  -"]
+    for param in main.commands[command].params:
+        if isinstance(param, click.Option):
+            assert told.count(param.opts[0]) == 1, param.opts
+    last = listed.index("\nIn general:")
+    assert 0 < listed.index("\nWeights:") < last < listed.index("-h, --help")
+
+
 def test_nobody_is_a_success(run: Run, folder: Path) -> None:
     result = run("infer", write_clip(folder / "empty.mp4", frames=10))
     assert result.exit_code == 0, result.output
@@ -442,7 +481,7 @@ def test_pictures_give_json_and_a_drawn_copy(run: Run, folder: Path) -> None:
     assert "photo.png is a picture, which gives JSON and a drawn copy, no coco" in result.stderr
     result = run("infer", folder)
     assert result.exit_code == 1
-    assert "`pose3d detect` takes pictures" in result.stderr
+    assert "pictures, no video: `pose3d detect` takes them" in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
     assert "`pose3d detect` takes pictures" in run("infer", folder / "photo.png").stderr
     assert names(folder) == ["photo.png", "photo.pose3d.jpg", "photo.pose3d.json"]

@@ -8,15 +8,16 @@ import click
 
 from pose3d.commands.console import Bars, Console
 from pose3d.commands.options import COMMON, DETECTION, options
+from pose3d.commands.sections import Sectioned
 from pose3d.counted import counted
 
 if TYPE_CHECKING:  # numpy takes longer than all of `pose3d --help`
     from pose3d.bench import Report, Timing
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @click.argument("video", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@options(*DETECTION, "lifter", "json", *COMMON)
+@options("device", *DETECTION, "lifter", "json", *COMMON)
 @click.pass_obj
 def bench(console: Console, video: Path, as_json: bool, **chosen: Any) -> None:
     """Show where the time goes, stage by stage, on this machine.

@@ -80,8 +80,8 @@ def detector(
 @evaluate.command()
 @click.argument("archive", type=FILE)
 @click.option("--clean", is_flag=True, help="True keypoints instead of noisy ones.")
-@click.option("--seed", type=int, help="Of cameras and noise.")
-@click.option("--views", type=click.IntRange(1), help="Cameras a clip.")
+@click.option("--seed", type=int, metavar="N", help="Of cameras and noise.")
+@click.option("--views", type=click.IntRange(1), metavar="N", help="Cameras a clip.")
 @options("lifter", "dialect", "registry", "device", "json", *COMMON)
 @click.pass_obj
 def lifter(

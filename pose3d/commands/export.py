@@ -8,6 +8,7 @@ import click
 
 from pose3d.commands.console import Bars, Console
 from pose3d.commands.options import COMMON, options
+from pose3d.commands.recordings import check_recording, recordings
 from pose3d.commands.values import Names
 from pose3d.errors import UsageError
 from pose3d.export import format_of
@@ -45,7 +46,7 @@ def export(
     video: Path | None,
     overwrite: bool,
 ) -> None:
-    """Write recordings in the formats of other programs, or for people to look at.
+    """Write recordings in the formats of other programs.
 
     `pose3d export walk.pose3d.npz walk.bvh` writes one file in the format that its suffix says;
     `pose3d export *.pose3d.npz --save bvh,csv` several of many recordings, beside them or in -o.
@@ -75,11 +76,10 @@ def export(
 
 
 def _jobs(inputs: tuple[str, ...], save: tuple[str, ...], output: Path | None) -> "list[Job]":
-    from pose3d.batch import RECORDINGS, Job, expand, plan
+    from pose3d.batch import Job, plan
 
     if save:
-        suffixes = {name: WRITTEN[name] for name in save}
-        return plan(expand(inputs, RECORDINGS, ours=True), output, suffixes)
+        return plan(recordings(inputs), output, {name: WRITTEN[name] for name in save})
     if len(inputs) < 2 or Path(inputs[-1]).suffix == "":
         raise UsageError(
             f"say what to write: pose3d export {inputs[0]} walk.bvh, or with --save bvh,csv"
@@ -87,6 +87,7 @@ def _jobs(inputs: tuple[str, ...], save: tuple[str, ...], output: Path | None) -
     if len(inputs) > 2:
         raise UsageError("a FILE to write takes one recording; for several there is --save")
     source, target = Path(inputs[0]), Path(inputs[1])
+    check_recording(source)
     if output and target.parent != Path():
         raise UsageError(f"{target} says its folder itself: leave -o out")
     target = output / target if output else target

@@ -12,6 +12,9 @@ from click.core import ParameterSource
 from pose3d.commands.console import Bars, Console
 from pose3d.commands.keypoints import keypoint_options
 from pose3d.commands.options import BATCH, COMMON, DETECTION, LIFTING, options
+from pose3d.commands.recordings import check_no_recording
+from pose3d.commands.recordings import recordings as expanded
+from pose3d.commands.sections import Sectioned
 from pose3d.commands.values import Names, Seconds
 from pose3d.errors import PoseError, UsageError
 from pose3d.export import FORMATS
@@ -39,12 +42,12 @@ plot_option = click.option(
 )  # fmt: skip
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @click.argument("videos", nargs=-1, required=True, metavar="VIDEO|FOLDER|GLOB|@LIST...")
 @options("output")
 @save_option("npz,mp4", WRITTEN)
 @plot_option
-@options(*DETECTION, *LIFTING, "overwrite", *BATCH, *COMMON)
+@options("devices", *DETECTION, *LIFTING, "overwrite", *BATCH, *COMMON)
 @click.pass_obj
 def infer(
     console: Console,
@@ -67,8 +70,10 @@ def infer(
         sources = batch.expand(videos, batch.VIDEOS, pattern=pattern)
     except PoseError as error:
         if _are_pictures(videos, pattern):
-            raise PoseError(f"{error}; `pose3d detect` takes pictures") from error
+            given = ", ".join(videos)
+            raise PoseError(f"{given}: pictures, no video: `pose3d detect` takes them") from error
         raise
+    check_no_recording([source.path for source in sources])
     jobs = batch.plan(sources, output, _suffixes((*save, *plot)))
     _work_through(console, jobs, batch.infer, output, **chosen)
 
@@ -82,11 +87,11 @@ def _are_pictures(inputs: tuple[str, ...], pattern: str | None) -> bool:
         return False
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @click.argument("inputs", nargs=-1, required=True, metavar="VIDEO|PICTURE|FOLDER|GLOB|@LIST...")
 @options("output")
 @save_option("npz", KEYPOINT_FORMATS)
-@options(*DETECTION, "overwrite", *BATCH, *COMMON)
+@options("devices", *DETECTION, "overwrite", *BATCH, *COMMON)
 @click.pass_context
 def detect(
     context: click.Context,
@@ -105,6 +110,7 @@ def detect(
     from pose3d import batch
 
     sources = batch.expand(inputs, batch.VIDEOS | batch.PICTURES, pattern=pattern)
+    check_no_recording([source.path for source in sources])
     pictures = [item for item in sources if item.path.suffix.lower() in batch.PICTURES]
     videos = [item for item in sources if item.path.suffix.lower() not in batch.PICTURES]
     told = context.get_parameter_source("save") != ParameterSource.DEFAULT
@@ -169,7 +175,7 @@ def _left(jobs: "list[Job]", overwrite: bool) -> str:
     return "nothing is done yet, and the same command begins again"
 
 
-@click.command()
+@click.command(cls=Sectioned)
 @click.argument("recordings", nargs=-1, required=True, metavar="RECORDING|KEYPOINTS...")
 @options("output")
 @save_option("npz", FORMATS)
@@ -199,8 +205,7 @@ def lift(
 
     settings = batch.Options(**chosen)
     foreign = {"fps": fps, "size": size, "form": form}
-    sources = batch.expand(recordings, batch.RECORDINGS, ours=True)
-    jobs = batch.plan(sources, output, _suffixes((*save, *plot)))
+    jobs = batch.plan(expanded(recordings), output, _suffixes((*save, *plot)))
 
     def work(job: "Job", bars: Bars) -> None:
         _report(console, job, batch.lift(job, settings, overwrite, bars, **foreign), bars)
@@ -255,8 +260,7 @@ def render(
     from pose3d import batch
 
     chosen = Look(**look)
-    sources = batch.expand(recordings, batch.RECORDINGS, ours=True)
-    jobs = batch.plan(sources, output, {name: SHOWN[name] for name in save})
+    jobs = batch.plan(expanded(recordings), output, {name: SHOWN[name] for name in save})
 
     def work(job: "Job", bars: Bars) -> None:
         _report(console, job, batch.render(job, video, chosen, overwrite, bars), bars)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from pose3d.commands.configuration import configure
-from pose3d.commands.values import Count, Devices, Names, Part, Seconds
+from pose3d.commands.values import Count, Device, Names, Part, Seconds
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -80,10 +80,12 @@ OPTIONS: dict[str, Callable[[F], F]] = {
         help="Folder for the results; beside each input by default.",
     ),
     "detector": click.option(
-        "--detector", metavar="NAME|URL|FILE", help="Weights that find people and keypoints.",
+        "--detector", metavar="NAME|URL|FILE",
+        help="Weights that find people and keypoints; `pose3d weights list` has the names.",
     ),
     "lifter": click.option(
-        "--lifter", metavar="NAME|URL|FILE", help="Weights that turn keypoints into 3D.",
+        "--lifter", metavar="NAME|URL|FILE",
+        help="Weights that turn keypoints into 3D; `pose3d weights list` has the names.",
     ),
     "video": click.option(
         "--video", type=click.Path(path_type=Path, exists=True), metavar="FILE|FOLDER",
@@ -100,9 +102,15 @@ OPTIONS: dict[str, Callable[[F], F]] = {
         help="Your own names for weights, besides the public ones.",
     ),
     "device": click.option(
-        "--device", type=Devices(), default="auto", show_default=True,
+        "--device", type=Device(), default="auto", show_default=True,
+        metavar="auto|cpu|cuda|cuda:1",
+        help="Where the networks run; auto is a GPU where there is one.",
+    ),
+    "devices": click.option(
+        "--device", type=Device(several=True), default="auto", show_default=True,
         metavar="auto|cpu|cuda|cuda:0,cuda:1",
-        help="Where the networks run; for several videos, cuda is every GPU.",
+        help="Where the networks run; auto is a GPU where there is one, cuda for several videos "
+        "every GPU.",
     ),
     "precision": click.option(
         "--precision", default="auto", show_default=True,
@@ -127,7 +135,8 @@ OPTIONS: dict[str, Callable[[F], F]] = {
         help="Whom to keep; main is who is on screen longest and largest.",
     ),
     "person": click.option(
-        "--person", type=click.IntRange(1), metavar="ID", help="Keep this one alone.",
+        "--person", type=click.IntRange(1), metavar="ID",
+        help="Keep this one alone, by the number that the drawn video shows.",
     ),
     "min_track": click.option(
         "--min-track", type=Seconds(), default="0.5s", show_default=True, metavar="T",
@@ -149,7 +158,7 @@ OPTIONS: dict[str, Callable[[F], F]] = {
     ),
     "height": click.option(
         "--height", metavar="1.78m",
-        help="How tall people are; 1=1.78m,2=165cm for several.",
+        help="How tall people are; 1=1.78m,2=165cm for several, by the number in the drawn video.",
     ),
     "skip": click.option(
         "--skip", type=Names("clean", "steady", "world", "feet"), default="", metavar="STEP,...",
@@ -164,9 +173,10 @@ OPTIONS: dict[str, Callable[[F], F]] = {
         help="At most so many in one frame.",
     ),
     "start": click.option(
-        "--start", type=Seconds(), metavar="T", help="Begin here: seconds, or 1:30.",
+        "--start", type=Seconds(), metavar="T",
+        help="Begin at this time of the video: seconds, or 1:30.",
     ),
-    "end": click.option("--end", type=Seconds(), metavar="T", help="End here."),
+    "end": click.option("--end", type=Seconds(), metavar="T", help="End at this time."),
     "overwrite": click.option(
         "--overwrite", is_flag=True, help="Run again and replace what is there.",
     ),
@@ -190,7 +200,7 @@ OPTIONS: dict[str, Callable[[F], F]] = {
     ),
     "report": click.option(
         "--report", metavar="FILE.jsonl", type=click.Path(path_type=Path, dir_okay=False),
-        help="Where to say what became of every file; report.jsonl with the results for several.",
+        help="Where to write what became of every file; of several, report.jsonl by default.",
     ),
     "ray": click.option(
         "--ray", metavar="auto|local|HOST:PORT",
@@ -222,7 +232,6 @@ DETECTION = (
     "detector",
     "dialect",
     "registry",
-    "device",
     "precision",
     "engine",
     "short_side",

@@ -76,17 +76,20 @@ class Part(click.ParamType):
         return part, parts
 
 
-class Devices(click.ParamType):
-    """A device, or several with commas between them."""
+class Device(click.ParamType):
+    """A device, or where that makes sense several with commas between them."""
 
     name = "device"
+
+    def __init__(self, several: bool = False) -> None:
+        self.several = several
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The same, if there can be such devices."""
         from pose3d.errors import UsageError
         from pose3d.options import check_device
 
-        for name in str(value).split(","):
+        for name in str(value).split(",") if self.several else [str(value)]:
             try:
                 check_device(name)
             except UsageError as error:

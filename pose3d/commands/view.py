@@ -6,6 +6,7 @@ import click
 
 from pose3d.commands.console import Console
 from pose3d.commands.options import COMMON, options
+from pose3d.commands.recordings import check_recording
 
 
 @click.command()
@@ -20,13 +21,14 @@ from pose3d.commands.options import COMMON, options
 def view(
     console: Console, recording: Path, video: Path | None, port: int, no_browser: bool
 ) -> None:
-    """Show a recording in the browser, in space and in step with its video.
+    """Show a recording in the browser, beside its video.
 
     The page is served to this computer alone, until Ctrl-C. To pass a viewer on as a file, use
     `pose3d render RECORDING --save html`.
     """
     import webbrowser
 
+    check_recording(recording)
     from pose3d.batch import video_of
     from pose3d.sequence import Recording
     from pose3d.viewer.serve import Server

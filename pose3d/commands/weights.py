@@ -110,7 +110,10 @@ def verify(console: Console, names: tuple[str, ...], dialect: str | None) -> Non
 @options("dialect", "registry", "overwrite", *COMMON)
 @click.pass_obj
 def convert(console: Console, source: str, out: Path, dialect: str | None, overwrite: bool) -> None:
-    """Write weights of any family as safetensors, which need no pickle and give equal results."""
+    """Write weights of any family as safetensors.
+
+    That needs no pickle, and what comes out gives equal results.
+    """
     from pose3d.weights import convert as write
 
     console.say(f"wrote {write(source, out, dialect=dialect, overwrite=overwrite)}")
