@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from conftest import find_squares, upright, write_clip
+from conftest import ROOT, find_squares, upright, write_clip
 from numpy.typing import NDArray
 
 from pose3d import pipeline
@@ -531,6 +531,17 @@ def test_a_lifted_recording_is_lifted_anew_elsewhere(
     assert run("lift", before, "--fov", "30", "-o", out).exit_code == 0
     assert Recording.load(out / "walk.pose3d.npz").meta["options"]["fov"] == 30
     assert run("lift", before, "--height", "banana", "-o", tmp_path / "third").exit_code == 2
+
+
+def test_errors_are_told_with_their_units(run: Run) -> None:
+    truth = ROOT / "data" / "rendered_walk.truth.npz"
+    lines = run("evaluate", "poses", truth, truth).stdout.splitlines()
+    assert lines[0] == "person 1: 240 frames, 100% of those in the truth"
+    assert lines[1].split() == ["MPJPE", "0.0", "mm"]
+    assert lines[4].split() == ["MPJVE", "0.0", "mm/s"]
+    assert lines[-1].split() == ["RWrist", "0.0", "mm"]
+    found = json.loads(run("evaluate", "poses", truth, truth, "--json").stdout)
+    assert found["people"]["person 1"]["mpjpe"] == 0
 
 
 def test_quiet_says_nothing(run: Run, folder: Path) -> None:

@@ -1,14 +1,19 @@
 """``pose3d evaluate``: how good poses, detectors and lifters are."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pose3d.commands.console import Bars, Console
 from pose3d.commands.options import COMMON, options
+from pose3d.counted import counted
+
+if TYPE_CHECKING:  # numpy takes longer than all of `pose3d --help`
+    from pose3d.evaluate.recordings import RecordingErrors
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -30,7 +35,11 @@ def poses(prediction: Path, truth: Path, as_json: bool) -> None:
     """
     from pose3d.evaluate.recordings import evaluate_files
 
-    _print(asdict(evaluate_files(prediction, truth)), as_json)
+    errors = evaluate_files(prediction, truth)
+    if as_json:
+        click.echo(json.dumps(asdict(errors)))
+    for line in () if as_json else _errors(errors):
+        click.echo(line)
 
 
 @evaluate.command()
@@ -112,6 +121,19 @@ def lifter(
     scores = evaluate_lifter(model, archive, not clean, progress=advance, **given)
     bars.close()
     _print(asdict(scores), as_json)
+
+
+def _errors(errors: "RecordingErrors") -> Iterator[str]:
+    """Errors of everyone as lines, with their units."""
+    for who, found in errors.people.items():
+        share = errors.coverage[who]
+        yield f"{who}: {counted(found.frames, 'frame')}, {share:.0%} of those in the truth"
+        yield f"  {'MPJPE':12}{found.mpjpe:7.1f} mm"
+        yield f"  {'PA-MPJPE':12}{found.pa_mpjpe:7.1f} mm"
+        yield f"  {'N-MPJPE':12}{found.n_mpjpe:7.1f} mm"
+        yield f"  {'MPJVE':12}{found.mpjve:7.1f} mm/s"
+        for joint, distance in zip(errors.joints, found.per_joint, strict=True):
+            yield f"    {joint:10}{distance:7.1f} mm"
 
 
 def _print(figures: dict[str, Any], as_json: bool) -> None:
