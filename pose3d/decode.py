@@ -23,6 +23,10 @@ HD_HEIGHT = 720  # from here on BT.709 is meant where a file does not say, as pl
 UNSPECIFIED, BT709, BT601 = 2, 1, 5  # FFmpeg's numbers of colour spaces
 COVER = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC
 MICROSECONDS = 1_000_000
+NAMING_OTHERS = frozenset(  # formats whose files are lists of other files
+    ["concat", "dash", "hds", "hls", "image2", "imf", "lavfi", "sdp", "rtsp", "vobsub",
+     "webm_dash_manifest"]
+)  # fmt: skip
 
 
 @dataclass
@@ -134,9 +138,10 @@ def opened(path: Path, threads: str = "AUTO") -> Iterator[tuple["InputContainer"
     if not path.is_file():
         raise PoseError(f"{path} is not a file: give a video")
     try:
-        # Without the prefix a colon in the name would be taken for a protocol's; without the list
+        # Without the prefix a colon in the name would be taken for a protocol's; without the lists
         # a file could name others, or addresses, that would be opened.
-        options = {"protocol_whitelist": "file"}
+        formats = ",".join(av.formats_available - NAMING_OTHERS)
+        options = {"protocol_whitelist": "file", "format_whitelist": formats}
         container = av.open(f"file:{path}", options=options, metadata_errors="replace")
     except PermissionError:
         raise PoseError(f"{path} cannot be read: its permissions forbid it") from None

@@ -97,6 +97,8 @@ class Archive:
                 piece = file.read(min(CHUNK, size - start))
                 place[start : start + CHUNK] = np.frombuffer(piece, "u1")  # fails if it is short
             file.read(1)  # at the end the checksum is compared
+            if header.dtype.kind == "U" and not _is_text(array):
+                raise DamagedError(f"holds {shown(name)}, which is no text")
         return array.T if header.fortran else array
 
     @contextmanager
@@ -158,6 +160,12 @@ def read_header(file: IO[bytes]) -> Header:
     if not dtype.itemsize:
         raise DamagedError("holds an array of empty text")
     return Header(shape, dtype, fortran == "True")
+
+
+def _is_text(array: NDArray[Any]) -> bool:
+    """Whether its numbers are characters: Python's own text breaks of others."""
+    codes = array.reshape(-1).view(np.dtype("u4").newbyteorder(array.dtype.byteorder))
+    return not len(codes) or int(codes.max()) < 0x110000
 
 
 def shown(name: str) -> str:

@@ -9,6 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+pytest.importorskip("resource", reason="limits of processes are Unix'")
+
 from fuzz import judge, odd, worker
 from fuzz.targets import TARGETS, Target
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -84,6 +87,12 @@ def _two_lines(data: bytes, folder: Path) -> None:
     raise PlainError("one\ntwo")
 
 
+def _work(data: bytes, folder: Path) -> None:
+    begin = time.process_time()
+    while time.process_time() - begin < 1.2:
+        pass
+
+
 def _hidden(data: bytes, folder: Path) -> None:
     try:
         raise MemoryError
@@ -102,12 +111,15 @@ def _hidden(data: bytes, folder: Path) -> None:
         (lambda data, folder: os._exit(3), True, "crash"),
         (lambda data, folder: os.kill(os.getpid(), signal.SIGKILL), True, "crash: signal 9"),
         (lambda data, folder: time.sleep(5), True, "hang"),
+        (_work, True, "hang: over 1 s of CPU"),
+        (_work, False, "hang: "),
     ],
 )
 def test_findings_are_noticed(
     read: object, native: bool, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judge, "SECONDS", 0.5)
+    monkeypatch.setattr(judge, "PATIENCE", 0.5 if words == "hang" else 60)
+    monkeypatch.setattr(judge, "SECONDS", 1.0)
     target = replace(TARGETS["picture"], read=read, native=native)
     found = judge.judge(target, b"")
     assert found is not None and words in found

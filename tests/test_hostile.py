@@ -70,6 +70,10 @@ def array(descr: str = "'<f4'", shape: str = "(3,)", data: bytes = bytes(12)) ->
         (array(descr="'<c8'"), "neither numbers"),
         (array(descr="'<U999999999'", shape="(0,)", data=b""), "no type|no text"),
         (array(descr="'<U0'"), "empty text"),
+        (
+            array(descr="'<U3'", shape="()", data=b"a\0\0\0\xff\xff\xff\xffb\0\0\0"),
+            "no text|no array",
+        ),
         (b"not an array", "no array"),
         (npz.MAGIC + b"\x02\x00\xff\xff\xff\xff" + bytes(100), "endless header"),
         (b"", "no array"),
@@ -283,6 +287,17 @@ def test_pictures_larger_than_the_video_says(tmp_path: Path) -> None:
             list(container.decode(stream))
     with av.open(str(path)) as container:
         assert container.streams.video[0].width == 160
+
+
+@pytest.mark.parametrize(
+    "content", ["ffconcat version 1.0\nfile {}\n", "#EXTM3U\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n"]
+)
+@pytest.mark.parametrize("suffix", ["mp4", "m3u8"])
+def test_a_video_cannot_name_other_files(content: str, suffix: str, tmp_path: Path) -> None:
+    other = write_clip(tmp_path / "other.mp4", frames=3)
+    path = tmp_path / f"a.{suffix}"
+    path.write_text(content.format(other.name))
+    refused(lambda: Video(path), "not a video that can be read")
 
 
 def test_a_frame_at_the_end_of_time(tmp_path: Path) -> None:

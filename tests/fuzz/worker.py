@@ -20,6 +20,7 @@ HEADROOM = 3 << 30  # bytes of memory that are the process' own or too many
 
 def main(name: str, engine: str, seconds: float, seed: int, count_file: str) -> None:
     """Fuzz."""
+    end = time.monotonic() + seconds
     if engine == "atheris":
         import atheris
 
@@ -47,11 +48,13 @@ def main(name: str, engine: str, seconds: float, seed: int, count_file: str) -> 
                 print(f"\nFOUND {name}: {wrong}", flush=True)
 
         run = {"atheris": _atheris, "hypothesis": _hypothesis, "mutate": _mutate}[engine]
-        run(target, attempt, seconds, seed, folder)
+        run(target, attempt, max(end - time.monotonic(), 1), seed, folder)
 
 
 def _atheris(target, attempt, seconds: float, seed: int, folder: Path) -> None:  # type: ignore[no-untyped-def]
     import atheris
+
+    from . import judge
 
     with tempfile.TemporaryDirectory() as work:
         for n, content in enumerate(target.seeds()):
@@ -66,7 +69,7 @@ def _atheris(target, attempt, seconds: float, seed: int, folder: Path) -> None: 
         folder.mkdir(parents=True, exist_ok=True)
         options = [
             f"-max_total_time={int(seconds)}", f"-seed={seed}", f"-max_len={LONGEST}",
-            "-timeout=10", "-rss_limit_mb=2048", f"-artifact_prefix={folder}/",
+            f"-timeout={judge.PATIENCE:.0f}", "-rss_limit_mb=2048", f"-artifact_prefix={folder}/",
             f"-dict={words}", "-verbosity=0",
         ]  # fmt: skip
         atheris.Setup([sys.argv[0], *options, work], attempt, enable_python_coverage=True)
