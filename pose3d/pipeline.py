@@ -241,7 +241,7 @@ def lift(
     up = parse_up(chosen.camera_up)
     with progress.stage("load"):
         facts = lifting_facts(recording.meta, chosen, lifter)
-        model = lifter if callable(lifter) else loaded_lifter(chosen)
+        model = _copying(lifter) if callable(lifter) else loaded_lifter(chosen)
     scenes = [(scene["frame"], scene["still"]) for scene in recording.meta.get("scenes", ())]
     recipe = Recipe(model, camera, heights, up, scenes or [(0, True)], chosen.skip)
     with progress.stage("lift"):
@@ -268,8 +268,15 @@ def _heights_of_nobody(heights: dict[int | None, float], people: list[int]) -> l
     absent = [str(number) for number in heights if number is not None and number not in people]
     if not absent:
         return []
-    there = f"the people are {', '.join(map(str, people))}" if people else "nobody was found"
+    there = f"there are {', '.join(map(str, people))}" if people else "nobody was found"
+    if len(people) == 1:
+        there = f"there is only person {people[0]}"
     return [f"{HEIGHT_OF} {', '.join(absent)} is, who is not there: {there}"]
+
+
+def _copying(lifter: LifterLike) -> LifterLike:
+    """A stranger's lifter, which may keep the joints that it gives."""
+    return lambda *seen: np.array(lifter(*seen), np.float32)
 
 
 def kept(everyone: tuple[Person, ...], options: Options) -> tuple[Person, ...]:

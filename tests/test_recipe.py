@@ -165,7 +165,7 @@ def test_a_height_of_nobody_is_said(scene: Scene) -> None:
         return pipeline.lift(recording, lifter=Imitation(scene), skip=("world",), height=height)
 
     wrong = lifted_with(recorded(scene), "7=1.8m,1=1.7m")
-    says = "--height says how tall person 7 is, who is not there: the people are 1"
+    says = "--height says how tall person 7 is, who is not there: there is only person 1"
     assert wrong.meta["warnings"] == ["it rains", says]
     assert lifted_with(wrong, "1=1.7m").meta["warnings"] == ["it rains"]
     nobody = replace(recorded(scene), people=())
