@@ -18,6 +18,7 @@ import time
 import zlib
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
@@ -175,8 +176,12 @@ def parts_of(path: Path) -> Path:
 
 
 def forget(path: Path) -> None:
-    """Remove a video's journal, and those of its parts, once its recording is safe."""
-    path.unlink(missing_ok=True)
+    """Remove a video's journal, and those of its parts, once its recording is safe.
+
+    Where that may not be, they do no harm.
+    """
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
     shutil.rmtree(parts_of(path), ignore_errors=True)
 
 
