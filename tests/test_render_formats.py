@@ -13,9 +13,10 @@ from test_render import near
 from pose3d.errors import PoseError, UsageError
 from pose3d.look import Look, needs_video
 from pose3d.pictures import read_picture
-from pose3d.render import render_gif, render_sheet, render_video, style
+from pose3d.render import draw, render_gif, render_sheet, render_video, style
 from pose3d.render.audio import add_audio
 from pose3d.render.scene import Scene
+from pose3d.render.style import Sizes
 from pose3d.sequence import Keypoints2D, Person, Pose3D, Recording
 from pose3d.show import show
 from pose3d.skeleton import H36M
@@ -23,6 +24,20 @@ from pose3d.video import Video
 
 RATE = 16_000  # samples a second
 ROWS = 30
+
+
+def test_letters_lie_inside_of_their_edge() -> None:
+    plain, edged = (np.full((40, 160, 3), 128, np.uint8) for _ in range(2))
+    sizes, place, white = Sizes.of(480), np.array([8.0, 28.0]), (255, 255, 255)
+    draw.text(plain, "12.34 s", place, white, sizes)
+    draw.text(edged, "12.34 s", place, white, sizes, outline=1)
+    letters = plain[..., 0] > 250
+    assert letters.sum() > 50
+    assert (edged[letters] > 240).all()
+    for edge, inner in zip(np.nonzero(edged[..., 0] != 128), np.nonzero(plain[..., 0] != 128),
+                           strict=True):  # fmt: skip
+        assert inner.min() - edge.min() == 1
+        assert edge.max() - inner.max() == 1
 
 
 @pytest.fixture(scope="module")

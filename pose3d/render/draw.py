@@ -57,10 +57,16 @@ def text(
 ) -> None:
     """Words whose lower left corner is given, with a dark edge if asked."""
     x, y = (round(float(v)) for v in corner)
-    if outline:
-        wide = sizes.text + 2 * outline
-        cv2.putText(canvas, words, (x, y), FONT, sizes.font, OUTLINE, wide, cv2.LINE_AA)
-    cv2.putText(canvas, words, (x, y), FONT, sizes.font, colour, sizes.text, cv2.LINE_AA)
+
+    def put(dx: int, dy: int, ink: Colour) -> None:
+        place = (x + dx, y + dy)
+        cv2.putText(canvas, words, place, FONT, sizes.font, ink, sizes.text, cv2.LINE_AA)
+
+    if outline:  # OpenCV 5's letters are wider if they are thicker, so the edge is made of shifts
+        around = (-outline, 0, outline)
+        for dx, dy in ((dx, dy) for dx in around for dy in around if dx or dy):
+            put(dx, dy, OUTLINE)
+    put(0, 0, colour)
 
 
 def text_size(words: str, sizes: Sizes) -> tuple[int, int]:
