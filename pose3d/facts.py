@@ -20,10 +20,11 @@ def check_facts(meta: Any) -> None:
         With the name of what is wrong.
     """
     _check(meta, "its facts", _table)
-    _check_all(meta, {"schema": _whole(limits.NUMBER), "steps": _list_of(_text), **_TABLES})
-    _check_all(meta, {"warnings": _list_of(_text), "scenes": _list_of(_scene)})
+    for name, good in _PARTS.items():
+        if name in meta:
+            _check(meta[name], f"its {name}", good)
     _check_all(
-        meta.get("source") or {},
+        meta.get("source", {}),
         {
             "name": _name,
             "sha256": _text,
@@ -34,10 +35,10 @@ def check_facts(meta: Any) -> None:
         },
     )
     _check_all(
-        meta.get("options") or {},
+        meta.get("options", {}),
         {"start": _number(0, 1e9), "end": _number(0, 1e9)},
     )
-    _check_all(meta.get("camera") or {}, {"K": _matrix, "size": _pair, "distortion": _distortion})
+    _check_all(meta.get("camera", {}), {"K": _matrix, "size": _pair, "distortion": _distortion})
 
 
 def _check_all(table: dict[str, Any], fields: dict[str, Callable[[Any], bool]]) -> None:
@@ -53,9 +54,6 @@ def _check(value: Any, name: str, good: Callable[[Any], bool]) -> None:
 
 def _table(value: Any) -> bool:
     return isinstance(value, dict)
-
-
-_TABLES = dict.fromkeys(("source", "options", "weights", "camera"), _table)
 
 
 def _text(value: Any) -> bool:
@@ -108,3 +106,12 @@ def _matrix(value: Any) -> bool:
         )
         and min(value[0][0], value[1][1]) > 0
     )
+
+
+_PARTS: dict[str, Callable[[Any], bool]] = {
+    "schema": _whole(limits.NUMBER),
+    "steps": _list_of(_text),
+    "warnings": _list_of(_text),
+    "scenes": _list_of(_scene),
+    **dict.fromkeys(("source", "options", "weights", "camera"), _table),
+}

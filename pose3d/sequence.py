@@ -258,11 +258,13 @@ def _person(archive: npz.Archive, i: int) -> Person:
     time, score = array("time", "f", length), array("score_2d", "f", length, 17)
     if not 0 < number < limits.NUMBER:
         raise ValueError(f"person {i} has an impossible number")
-    if length and not (0 <= frame[0] < limits.FRAMES and (np.diff(frame) == 1).all()):
+    if not length:
+        raise ValueError(f"person {i} is nowhere")
+    if not (0 <= frame[0] < limits.FRAMES and (np.diff(frame) == 1).all()):
         raise ValueError(f"person {i} has frames that are not in a row")
-    if not (np.isfinite(time).all() and (np.diff(time) > 0).all()):
-        raise ValueError(f"person {i} has times that do not rise")
-    if length and np.abs(time).max() > limits.HOURS * 3600:
+    if not (time[0] >= 0 and (np.diff(time) > 0).all()):
+        raise ValueError(f"person {i} has times that do not rise from 0")
+    if not time[-1] <= limits.HOURS * 3600:
         raise ValueError(f"person {i} has times beyond {limits.HOURS} hours")
     if not ((score >= 0) & (score <= 1)).all():
         raise ValueError(f"person {i}: score_2d is outside of 0 to 1")

@@ -405,9 +405,15 @@ class VideoWriter:
     def _mux(self, frame: "VideoFrame | None") -> None:
         assert self._container is not None
         assert self._stream is not None
+        import av
+
         for packet in self._stream.encode(frame):
             packet.duration = round(TICKS / self.fps)  # else the last frame would have none
-            self._container.mux(packet)
+            try:
+                self._container.mux(packet)
+            except av.error.PatchWelcomeError:
+                message = f"{self.path} cannot be written: MP4 holds no gaps of several hours"
+                raise PoseError(message) from None
 
     def __exit__(
         self,

@@ -26,7 +26,7 @@ from pose3d.parse import from_json, from_toml, read_bytes
 from pose3d.pictures import read_picture
 from pose3d.read2d import found, json_files, mediapipe, videopose3d
 from pose3d.sequence import Recording
-from pose3d.video import Video
+from pose3d.video import Video, VideoWriter
 
 SIZE = (640, 480)
 _LOADED = found, json_files, mediapipe, videopose3d  # before memory is measured
@@ -143,6 +143,7 @@ def changed(path: Path, recording: Recording, **arrays: Any) -> Path:
         ({"person_0__frame": np.arange(50.0)}, "frame is of shape"),
         ({"person_0__time": np.zeros(50)}, "do not rise"),
         ({"person_0__time": np.full(50, np.nan)}, "do not rise"),
+        ({"person_0__time": np.arange(50.0) - 1}, "do not rise"),
         ({"person_0__time": np.arange(50) * 1e6}, "beyond 168 hours"),
         ({"person_0__keypoints_2d": np.full((50, 17, 2), np.inf)}, "beyond everything"),
         ({"person_0__keypoints_2d": np.full((50, 17, 2), 1e30)}, "beyond everything"),
@@ -164,6 +165,8 @@ def changed(path: Path, recording: Recording, **arrays: Any) -> Path:
         ({"meta": '{"source": {"frames": 1e12}}'}, "frames"),
         ({"meta": '{"source": {"fps": NaN}}'}, "fps"),
         ({"meta": '{"source": 3}'}, "source"),
+        ({"meta": '{"source": null}'}, "source"),
+        ({"meta": '{"warnings": null}'}, "warnings"),
         ({"meta": '{"camera": {"K": [[1]]}}'}, "K"),
         ({"meta": '{"camera": {"K": [[0,0,0],[0,0,0],[0,0,0]]}}'}, "K"),
         ({"meta": '{"scenes": [{"frame": -1, "still": true}]}'}, "scenes"),
@@ -175,6 +178,25 @@ def test_recordings_that_cannot_be(
 ) -> None:
     path = changed(tmp_path / "a.npz", recording, **changes)
     refused(lambda: Recording.load(path), words)
+
+
+def test_people_without_a_row(recording: Recording, tmp_path: Path) -> None:
+    person = recording.people[0]
+    nothing = {name: array[:0] for name, array in vars(person.keypoints).items()}
+    bare = replace(person, keypoints=replace(person.keypoints, **nothing), pose=None)
+    replace(recording, people=(bare,)).save(tmp_path / "a.npz")
+    refused(lambda: Recording.load(tmp_path / "a.npz"), "is nowhere")
+
+
+def test_a_gap_that_no_mp4_holds(tmp_path: Path) -> None:
+    picture = np.zeros((16, 16, 3), np.uint8)
+
+    def write() -> None:
+        with VideoWriter(tmp_path / "a.mp4") as sink:
+            for time in (0, 5e5, 6e5):
+                sink.write(picture, time)
+
+    refused(write, "no gaps of several hours")
 
 
 def test_recordings_of_other_numbers_are_read(recording: Recording, tmp_path: Path) -> None:

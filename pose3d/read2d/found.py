@@ -135,6 +135,7 @@ def _times(found: Found, count: int, fps: float, path: Path) -> NDArray[np.float
         frames = np.arange(count)
         times = np.interp(frames, known, values)
         times += (frames - np.clip(frames, known[0], known[-1])) / fps
+        times -= min(times[0], 0)
     if not np.isfinite(times).all() or np.ptp(times) > limits.HOURS * 3600:
         raise PoseError(f"{path} lasts {np.ptp(times) / 3600:.4g} hours: that is no video")
     return times
