@@ -200,6 +200,8 @@ def stamped(
     A decoder with a thread a frame gives up all that it has in hand when the file ends in a broken
     frame. Then the end is decoded again without.
     """
+    import av
+
     last = step = 0
 
     def noted(frame: "VideoFrame") -> tuple["VideoFrame", int, int]:
@@ -214,7 +216,10 @@ def stamped(
     if ledger.packets > ledger.frames > 0:
         before = last
         with opened(path, threads="SLICE") as (container, stream):
-            container.seek(before, stream=stream)
+            try:
+                container.seek(before, stream=stream)
+            except av.FFmpegError:
+                return  # then without what follows
             tail = Ledger()
             for frame in decoded(container, stream, tail):
                 if (stamp_of(frame, container) or before) > before:

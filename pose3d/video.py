@@ -161,10 +161,17 @@ class Video:
             If the range's first frame does not come out after seeking: some files mark pictures as
             key frames from which a decoder takes several to get going (H.264's recovery points).
         """
+        import av
+
         self.warnings.clear()
         with opened(self.path) as (container, stream):
             base = base_of(stream)
-            start, ledger = self._seek(container, stream, seek)
+            try:
+                start, ledger = self._seek(container, stream, seek)
+            except av.FFmpegError:
+                raise PoseError(
+                    f"{self.path} is damaged, so that no part of it can be found: leave --start out"
+                ) from None
             begin = ledger.index
             held: tuple[VideoFrame, int, float] | None = None  # the last one may turn out broken
             last, step, whole = -1.0, 0.0, False

@@ -162,6 +162,7 @@ def _video(data: bytes, folder: Path) -> None:
     camera.lens_metadata(path)
     for frame in video.Video(path):
         assert frame.image.size and np.isfinite(frame.time)
+    video.Video(path).times()
     for _ in video.Video(path, start=0.2, end=0.3):
         pass
 
