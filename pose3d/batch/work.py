@@ -129,10 +129,12 @@ class Work:
         """As :meth:`_finished`, where no output holds the facts of a recording."""
         if job.missing or not job.source.is_file():
             return None
-        if not made:
-            unsure = unproven(job, lambda meta: self._facts(job, meta))
-            names = ", ".join(path.name for path in unsure)
-            return Outcome(SKIPPED, f"nothing tells the options that made {names}" if names else "")
+        unsure = unproven(job, lambda meta: self._facts(job, meta))
+        if not unsure:
+            return Outcome(SKIPPED)
+        names = ", ".join(path.name for path in unsure)
+        if made is None:
+            return Outcome(SKIPPED, f"nothing tells the options that made {names}")
         if made != self.fingerprint(job):
             raise MadeOtherwiseError(
                 f"{job.source} changed since, or was run with other options: --overwrite "
