@@ -138,6 +138,8 @@ def _attempt(url: str, part: Path, progress: Progress | None) -> None:
             start = 0
             length = answer.get("Content-Length", "")
             total = int(length) if length.isdigit() else None
+        if (total or 0) > limits.WEIGHTS_BYTES:
+            raise UnavailableError(f"it is of {limits.in_words(total or 0)}: no weights are")
         fresh = _Origin(url, answer.get("ETag", ""), answer.get("Last-Modified", ""), total)
         if start and origin and fresh.condition not in ("", origin.condition):
             part.unlink()

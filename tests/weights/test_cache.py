@@ -208,6 +208,14 @@ def test_a_stream_without_an_end_stops(server: Server, monkeypatch) -> None:
     assert leftovers() <= {"model.pkl.part.json"}
 
 
+def test_a_file_that_is_too_large_is_not_begun(server: Server, monkeypatch) -> None:
+    server.files["/a"] = Served()
+    monkeypatch.setattr(limits, "WEIGHTS_BYTES", len(CONTENT) - 1)
+    with pytest.raises(PoseError, match=r"it is of 9\.766 MiB: no weights are"):
+        fetch(entry(server, "/a"))
+    assert not leftovers()
+
+
 def test_twenty_processes_fetch_once(server: Server, tmp_path: Path) -> None:
     server.files["/model.pkl"] = Served()
     code = "import sys; from pose3d.weights import find; print(find(sys.argv[1]))"

@@ -16,6 +16,10 @@ import numpy as np
 import pytest
 import torch
 
+from pose3d import limits
+from pose3d.errors import PoseError
+from pose3d.weights.formats import read
+
 SECONDS, MEGABYTES = 2.0, 300
 RECONSTRUCT = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n"
 
@@ -314,6 +318,15 @@ def test_hostile_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             wrong.append((name, message, round(seconds, 2), round(megabytes)))
     assert not wrong
     assert not (tmp_path / "RAN").exists()
+
+
+def test_a_file_that_is_larger_than_any_weights(tmp_path: Path) -> None:
+    path = tmp_path / "a.pkl"
+    with open(path, "wb") as file:
+        file.write(b"\x80\x02}.")
+        file.truncate(limits.WEIGHTS_BYTES + 1)  # takes no place on the disk
+    with pytest.raises(PoseError, match="larger than 8 GiB"):
+        read(path)
 
 
 def test_files_cut_short_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
