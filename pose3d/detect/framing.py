@@ -23,7 +23,7 @@ SURE = 0.3  # score of people who count; all others are taken as they come
 STEPS = 4  # scales an octave: neighbouring chunks of a video seldom differ
 FARTHEST, CLOSEST = 0.5, 2.0  # times the scale of the first look
 MARGIN = 0.5  # of a box's longer side that is kept around people
-GRID = 64  # pixels of the input that a region's sides are whole multiples of
+GRID = 32  # pixels of the input that a region's sides are whole multiples of
 WHOLE = 0.85  # share of the picture from which a region is not worth it
 
 
