@@ -475,6 +475,8 @@ def test_pictures_give_json_and_a_drawn_copy(run: Run, folder: Path) -> None:
     drawn = cv2.imread(str(folder / "photo.pose3d.jpg"))
     assert (np.abs(drawn.astype(int) - picture).max(-1) > 60).sum() > 50
     assert "nothing to do" in run("detect", folder).stdout
+    (folder / "photo.pose3d.json").unlink()
+    assert str(folder / "photo.pose3d.jpg") in run("detect", folder).stdout  # drawn anew, too
     assert run("detect", folder, "--save", "json").exit_code == 0
     result = run("detect", folder, "--save", "coco", "--overwrite")
     assert result.exit_code == 2

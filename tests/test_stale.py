@@ -131,6 +131,22 @@ def test_what_a_recording_left_behind_is_made_anew(
     assert not looks
 
 
+@pytest.mark.parametrize("form", ["bvh", "mp4"])
+def test_other_motion_with_equal_options_is_seen(run: Run, video: Path, form: str) -> None:
+    options = ("infer", video, "--save", f"npz,{form}")
+    assert run(*options).exit_code == 0
+    npz, made = sibling(video, ".npz"), sibling(video, f".{form}")
+    recording = Recording.load(npz)
+    (person,) = recording.people
+    assert person.pose is not None and person.pose.world is not None
+    person.pose.world[:, 3] += 0.2  # as another version of pose3d may have it
+    recording.save(npz)
+    os.utime(npz, (made.stat().st_atime, made.stat().st_mtime + 5))
+    result = run(*options)
+    assert (result.exit_code, str(made) in result.stdout) == (0, True)
+    assert "nothing to do" not in result.stdout
+
+
 def test_copies_with_newer_times_are_not_made_anew(run: Run, video: Path) -> None:
     options = ("infer", video, "--save", "npz,bvh,mp4,coco")
     assert run(*options).exit_code == 0

@@ -167,15 +167,22 @@ def outdated(job: Job, facts: dict[str, Any]) -> dict[str, Path]:
     for form, path in job.outputs.items():
         if path == source or not path.exists():
             continue
+        # What is not older was written after the recording.
+        older = path.stat().st_mtime_ns < source.stat().st_mtime_ns
         made = None if form in FORMATS else stamped(path)
         if made is not None:
-            stale = bool(changes(made, facts))
-        else:  # what is not older was written after the recording
-            older = path.stat().st_mtime_ns < source.stat().st_mtime_ns
+            stale = bool(changes(made, facts)) or (older and not _moves_alike(made, source))
+        else:
             stale = older and not (form in FORMATS and is_of(path, form, Recording.load(source)))
         if stale:
             found[form] = path
     return found
+
+
+def _moves_alike(made: dict[str, Any], source: Path) -> bool:
+    """Whether what a file shows is the motion of a recording, whatever both say."""
+    motion = facts_of(Recording.load(source))["motion"]
+    return bool(_table(made, "of").get("motion") == motion)
 
 
 def changes(made: dict[str, Any] | None, facts: dict[str, Any]) -> list[str]:

@@ -109,7 +109,8 @@ def _detect_picture(job: Job, options: Options, overwrite: bool, progress: Progr
     if not overwrite and job.outputs["json"].exists():
         earlier = json.loads(job.outputs["json"].read_text("utf-8"))
         check_alike(job.outputs["json"], earlier["meta"], facts)
-    outputs = job.outputs if overwrite else job.missing
+    # Without the facts of its JSON, nothing tells what made a drawn copy.
+    outputs = job.outputs if overwrite or "json" in job.missing else job.missing
     if not outputs:
         return Outcome(SKIPPED)
     with progress.stage("load"):
