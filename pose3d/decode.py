@@ -159,7 +159,8 @@ def opened(path: Path, threads: str = "AUTO") -> Iterator[tuple["InputContainer"
             raise PoseError(f"{path}: frames of {stream.width}x{stream.height} are too large")
         # What the pictures themselves say may be another size. They are stored in whole blocks.
         stream.codec_context.options = {"max_pixels": str(limits.FRAME_PIXELS * 9 // 8)}
-        stream.thread_type = threads
+        large = stream.width * stream.height > limits.THREADED_PIXELS
+        stream.thread_type = "SLICE" if large else threads
         yield container, stream
 
 

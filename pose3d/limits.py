@@ -8,7 +8,8 @@ may claim grows with its size instead (:func:`unpacked`, :func:`rows`).
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 # --- Pictures and videos --------------------------------------------------------------------------
-FRAME_PIXELS = 8192 * 8192  # of a video's frame; 8K has half of it
+FRAME_PIXELS = 8192 * 4608  # of a video's frame, of which a decoder holds up to 17: 8K, and wider
+THREADED_PIXELS = 4096 * 2304  # of frames of which each core may decode another, and hold it
 PICTURE_PIXELS = 1 << 27  # of a single picture: phones have 108 million
 PICTURE_BYTES = GIB
 HOURS = 7 * 24  # a video's latest frame
