@@ -2,6 +2,12 @@
 
 python benchmarks/batch.py clips VIDEO [--count 200]     # many clips, some broken; then once more
 python benchmarks/batch.py kills VIDEO [--kills 20]      # killed again and again, and the result
+python benchmarks/batch.py gpus [VIDEO] --device cuda:0,cuda:1 [--count 40]    # on one, on all
+python benchmarks/batch.py split VIDEO --device cuda:0,cuda:1       # one video on one, on all
+
+Without VIDEO it is the rendered clip. The last two print a line of JSON: seconds, how many times as
+fast all devices are (without the start of the processes, too: frames a second from when every one
+has done a video), and whether the recordings are equal.
 
 The kills hit a batch whose detector is the tests' (squares are people) at 20 frames a second, or
 with --networks the bundled one.
@@ -12,6 +18,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +29,7 @@ from collections import Counter
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -207,6 +215,106 @@ def kills(video: Path, count: int, networks: bool, options: list[str]) -> None:
         print(f"{done} kills, {journals} with a journal, {equal} of {rounds} batches equal")
 
 
+TIMED = """
+import json, sys, time
+from pose3d import batch, infer_many
+
+class Ear(batch.Listener):
+    def __init__(self):
+        self.places, self.first, self.ends = {}, {}, []
+
+    def started(self, job, place=""):
+        self.places[job.source] = place
+        return super().started(job, place)
+
+    def ended(self, job, outcome):
+        now = time.perf_counter()
+        self.first.setdefault(self.places.get(job.source, ""), now)
+        self.ends.append((now, outcome.frames, outcome.status, outcome.reason))
+
+if __name__ == "__main__":
+    inputs, output, device, short = sys.argv[1:]
+    if short:
+        from pose3d.batch import devices
+        devices.LONG = 0.0
+    ear, since = Ear(), time.perf_counter()
+    infer_many(inputs, output, device=device, listener=ear)
+    wall = time.perf_counter() - since
+    warm = max(ear.first.values())
+    late = [frames for when, frames, _, _ in ear.ends if when > warm]
+    seconds = ear.ends[-1][0] - warm
+    failed = [reason for _, _, status, reason in ear.ends if status != "done"]
+    print(json.dumps({
+        "wall_s": wall, "videos": len(ear.ends), "frames": sum(end[1] for end in ear.ends),
+        "warm_frames_per_s": sum(late) / seconds if late else None, "failed": failed,
+    }))
+"""
+
+
+def timed(inputs: Path, output: Path, device: str, short: bool = False) -> dict[str, Any]:
+    """How long a batch takes on a device, or on several."""
+    words = [sys.executable, "-c", TIMED, str(inputs), str(output), device, "short" * short]
+    done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=ROOT)
+    if done.returncode:
+        sys.exit(done.stderr)
+    return {"device": device, **json.loads(done.stdout.splitlines()[-1])}
+
+
+def machine(devices: list[str]) -> dict[str, Any]:
+    """What the figures depend on."""
+    import torch
+
+    from pose3d.batch.seats import cores
+
+    cards = [torch.cuda.get_device_name(d) for d in devices if d.startswith("cuda")]
+    load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
+    return {"cards": cards, "cores": cores(), "load": load}
+
+
+def gpus(video: Path, device: str, count: int) -> None:
+    """The same videos on the first device, and on all."""
+    devices = device.split(",") if "," in device else [device] * 2
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        (folder / "in").mkdir()
+        for n in range(count):
+            shutil.copy(video, folder / "in" / f"clip{n:04}{video.suffix}")
+        runs = []
+        for number, some in enumerate((devices[:1], devices)):
+            out = folder / f"done{number}" / "out"
+            runs.append(timed(folder / "in", out, ",".join(some)))
+        one, all_ = (digests(folder / f"done{n}") for n in range(2))
+    rates = [run["warm_frames_per_s"] for run in runs]
+    line = {
+        "what": "gpus",
+        "machine": machine(devices),
+        "runs": runs,
+        "times_as_fast": runs[0]["wall_s"] / runs[1]["wall_s"],
+        "times_as_fast_warm": rates[1] / rates[0] if all(rates) else None,
+        "equal": one == all_ and len(one) == count,
+    }
+    print(json.dumps(line))
+
+
+def split(video: Path, device: str) -> None:
+    """One video on the first device, and shared by all."""
+    devices = device.split(",") if "," in device else [device] * 2
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        runs = []
+        for n, some in enumerate((devices[:1], devices)):
+            runs.append(timed(video, folder / f"done{n}" / "out", ",".join(some), short=True))
+        one, all_ = (digests(folder / f"done{n}") for n in range(2))
+    line = {
+        "what": "split",
+        "machine": machine(devices),
+        "runs": runs,
+        "times_as_fast": runs[0]["wall_s"] / runs[1]["wall_s"],
+        "equal": one == all_ and len(one) == 1,
+    }
+    print(json.dumps(line))
+
+
 def wait_for(process: "subprocess.Popen[bytes]", log: Path) -> None:
     """Wait until a batch is at work, or over."""
     while process.poll() is None and not (log.exists() and "started" in log.read_text("utf-8")):
@@ -215,13 +323,19 @@ def wait_for(process: "subprocess.Popen[bytes]", log: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["clips", "kills"])
-    parser.add_argument("video", type=Path)
-    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("what", choices=["clips", "kills", "gpus", "split"])
+    parser.add_argument("video", type=Path, nargs="?", default=ROOT / "data" / "rendered_walk.mp4")
+    parser.add_argument("--count", type=int)
     parser.add_argument("--networks", action="store_true")
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--device", default="auto")
     chosen, rest = parser.parse_known_args()
+    source = chosen.video.absolute()
     if chosen.what == "clips":
-        clips(chosen.video.absolute(), chosen.count, rest)
+        clips(source, chosen.count or 200, ["--device", chosen.device, *rest])
+    elif chosen.what == "kills":
+        kills(source, chosen.kills, chosen.networks, ["--device", chosen.device, *rest])
+    elif chosen.what == "gpus":
+        gpus(source, chosen.device, chosen.count or 40)
     else:
-        kills(chosen.video.absolute(), chosen.kills, chosen.networks, rest)
+        split(source, chosen.device)
