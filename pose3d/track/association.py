@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pose3d.likeness import covered, oks, overlap, widened
 from pose3d.sequence import People, Person
+from pose3d.skeleton import COCO
 from pose3d.track.appearance import BINS_OF_BOTH, colours
 from pose3d.track.stitch import Fragment, people_of
 
@@ -31,31 +32,57 @@ LONG_MEMORY = 0.6  # seconds over which it is for somebody hidden
 LOOK_EVERY = 0.1  # seconds between looks at what people wear
 LOOKS = 0.5  # seconds of looks that are added up
 CLEAR = 0.1  # share of a box that others may cover while one looks
-BLOCK = 256  # rows of a track that are packed at once
+FIRST = 32  # rows of a track that there is room for at first
+GROWTH = 1.125  # times as much when it is full
+
+
+class Column:
+    """An array (T, ...) that grows row by row, and by no more than it needs."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
+        self._array = np.empty((FIRST, *shape), dtype)
+        self._count = 0
+
+    def append(self, row: Any) -> None:
+        """Add a row at the end."""
+        if self._count == len(self._array):
+            more = np.empty((int(GROWTH * self._count), *self._array.shape[1:]), self._array.dtype)
+            more[: self._count] = self._array
+            self._array = more
+        self._array[self._count] = row
+        self._count += 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def rows(self) -> NDArray[Any]:
+        """All rows (T, ...), not to be kept while it grows."""
+        return self._array[: self._count]
+
+    def __getitem__(self, row: int) -> Any:
+        return self.rows[row]
 
 
 @dataclass(eq=False)
 class Track:
-    """One person so far: a row for every frame in which they were found.
-
-    All but the last rows are `packed` into arrays: thousands of small ones take three times the
-    memory.
-    """
+    """One person so far: a row for every frame in which they were found."""
 
     scene: int
-    frames: list[int] = field(default_factory=list)
-    times: list[float] = field(default_factory=list)
-    boxes: list[NDArray[np.float32]] = field(default_factory=list)
-    keypoints: list[NDArray[np.float32]] = field(default_factory=list)
-    scores: list[NDArray[np.float32]] = field(default_factory=list)
+    frames: Column = field(default_factory=lambda: Column((), np.int64))
+    times: Column = field(default_factory=lambda: Column((), np.float64))
+    boxes: Column = field(default_factory=lambda: Column((4,), np.float32))
+    keypoints: Column = field(default_factory=lambda: Column((len(COCO), 2), np.float32))
+    scores: Column = field(default_factory=lambda: Column((len(COCO),), np.float32))
     velocity: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))  # pixels/second
-    looks: list[tuple[float, NDArray[np.float32]]] = field(default_factory=list)
+    look_times: Column = field(default_factory=lambda: Column((), np.float64))
+    # Half precision is finer than what clothes differ by from look to look.
+    looks: Column = field(default_factory=lambda: Column((BINS_OF_BOTH,), np.float16))
     looked: float = -np.inf
-    packed: list[tuple[NDArray[Any], ...]] = field(default_factory=list)
 
     def add(self, index: int, time: float, people: People, row: int) -> None:
         """Take a person of a frame as this track's."""
-        if self.times:
+        if len(self.times):
             seconds = max(time - self.times[-1], 1e-3)
             moved = people.keypoints[row] - self.keypoints[-1]
             weights = np.minimum(people.keypoint_scores[row], self.scores[-1]) + 1e-3
@@ -67,20 +94,6 @@ class Track:
         self.boxes.append(people.boxes[row])
         self.keypoints.append(people.keypoints[row])
         self.scores.append(people.keypoint_scores[row])
-        if len(self.times) >= 2 * BLOCK:
-            # The pace is still to be taken from what stays.
-            self._pack(int(np.searchsorted(self.times, time - LONG_MEMORY)))
-
-    @property
-    def _rows(self) -> tuple[list[Any], ...]:
-        return self.frames, self.times, self.boxes, self.keypoints, self.scores
-
-    def _pack(self, count: int) -> None:
-        """Put the first rows of the lists into arrays."""
-        if count:
-            self.packed.append(tuple(np.array(rows[:count]) for rows in self._rows))
-        for rows in self._rows:
-            del rows[:count]
 
     def moved(self, time: float) -> NDArray[np.float64]:
         """How far (2,) the person should have come since last seen; at most their height."""
@@ -97,37 +110,26 @@ class Track:
     @property
     def pace(self) -> NDArray[np.float64]:
         """Pixels a second (2,) over the last half second or so."""
-        first = np.searchsorted(self.times, self.times[-1] - LONG_MEMORY)
+        first = np.searchsorted(self.times.rows, self.times[-1] - LONG_MEMORY)
         seconds = self.times[-1] - self.times[first]
         if seconds < MEMORY:
             return self.velocity
-        middle = self.keypoints[-1].mean(0) - self.keypoints[first].mean(0)
-        return middle.astype(float) / seconds
+        middle = self.keypoints[-1].mean(0) - self.keypoints[int(first)].mean(0)
+        return np.asarray(middle.astype(float) / seconds)
 
     def look(self, time: float, histogram: NDArray[np.float32]) -> None:
         """Remember what the person wears now."""
-        if not self.looks or time - self.looks[-1][0] > LOOKS:
-            self.looks.append((time, histogram))
+        if not len(self.looks) or time - self.look_times[-1] > LOOKS:
+            self.look_times.append(time)
+            self.looks.append(histogram)
         else:
-            self.looks[-1] = (self.looks[-1][0], self.looks[-1][1] + histogram)
+            self.looks[-1][:] += histogram.astype(np.float16)
 
     def fragment(self) -> Fragment:
         """The track, which ends, as arrays."""
-        self._pack(len(self.times))
-        frames, times, boxes, keypoints, scores = map(
-            np.concatenate, zip(*self.packed, strict=True)
-        )
-        looks = [histogram for _, histogram in self.looks]
-        return Fragment(
-            self.scene,
-            frames,
-            times,
-            boxes,
-            keypoints,
-            scores,
-            np.array([time for time, _ in self.looks]),
-            np.stack(looks) if looks else np.zeros((0, BINS_OF_BOTH), np.float32),
-        )
+        columns = self.frames, self.times, self.boxes, self.keypoints, self.scores
+        looks = self.look_times, self.looks
+        return Fragment(self.scene, *(column.rows for column in (*columns, *looks)))
 
 
 class Tracker:
@@ -148,8 +150,7 @@ class Tracker:
 
     def __init__(self, min_seconds: float = MIN_SECONDS) -> None:
         self.min_seconds = min_seconds
-        self._frames: list[int] = []
-        self._times: list[float] = []
+        self._frames, self._times = Column((), np.int64), Column((), np.float64)
         self._live: list[Track] = []
         self._done: list[Fragment] = []
         self._scene = 0
@@ -206,15 +207,9 @@ class Tracker:
         Rows run from a person's first to last frame; those where they were not found hold NaN and
         score 0. The tracker forgets everyone.
         """
-        frames, times = np.array(self._frames, np.int64), np.array(self._times)
-        return people_of(self._fragments(), frames, times, self.min_seconds)
-
-    def _fragments(self) -> list[Fragment]:
-        """All tracks as arrays; they are let go one by one, so that memory holds nobody twice."""
-        fragments, self._done = self._done, []
-        while self._live:
-            fragments.append(self._live.pop(0).fragment())
-        return fragments
+        fragments = self._done + [track.fragment() for track in self._live]
+        self._done, self._live = [], []
+        return people_of(fragments, self._frames.rows, self._times.rows, self.min_seconds)
 
     def _look(self, index: int, time: float, image: NDArray[np.uint8]) -> None:
         """Look at what those wear who are in plain sight."""

@@ -6,6 +6,7 @@ that met and parted are exchanged where their clothes say so; and an end and a b
 where distance, size and clothes allow.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -24,6 +25,9 @@ GROWTH = 0.3  # by how much a size may change, as a logarithm
 UNLIKE = 0.5  # difference of clothes from which it is somebody else
 ALIKE = 0.25  # up to which it may be the same after long
 CLEARER = 0.1  # by how much an exchange must fit better
+BESIDE = 0.5  # seconds before and after a meeting in which one looks where people go
+LOST = 0.12  # seconds unseen, from where somebody was hidden
+SMOOTHER = 0.1  # heights that people must go on straighter if they are exchanged
 AROUND = 2.0  # seconds before and after a meeting that are compared
 TOGETHER = 0.5  # median similarity from which two tracks are one person
 MEETING = 0.3  # overlap of boxes from which two people meet
@@ -52,7 +56,7 @@ class Fragment:
     keypoints: NDArray[np.float32]
     scores: NDArray[np.float32]
     look_times: Array
-    looks: NDArray[np.float32]
+    looks: NDArray[np.float16]
 
     def __getitem__(self, rows: NDArray[np.bool_]) -> "Fragment":
         times = self.times[rows]
@@ -90,7 +94,7 @@ class Fragment:
     def wear(self, start: float = -np.inf, end: float = np.inf) -> NDArray[np.float32] | None:
         """Histogram (144,) of the looks from `start` to `end` seconds, None without any."""
         chosen = (self.look_times >= start) & (self.look_times <= end)
-        return self.looks[chosen].sum(0) if chosen.any() else None
+        return self.looks[chosen].sum(0, dtype=np.float32) if chosen.any() else None
 
 
 def people_of(
@@ -104,18 +108,22 @@ def people_of(
     Parameters
     ----------
     fragments
-        Tracks as they were made from frame to frame.
+        Tracks as they were made from frame to frame; the list is worked off.
     frames, times
         (N,) of all frames of the video.
     min_seconds
         That somebody must be seen, or half the video if that is shorter.
     """
     step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
-    fragments = stitched(parted(exchanged(without_doubles(fragments))))
+    fragments[:] = stitched(parted(exchanged(without_doubles(fragments))))
     needed = min(round(min_seconds / step), len(frames) / 2)
-    fragments = [fragment for fragment in fragments if len(fragment.frames) >= needed]
+    fragments[:] = [fragment for fragment in fragments if len(fragment.frames) >= needed]
     fragments.sort(key=lambda fragment: -fragment.presence)
-    return tuple(Person(n, _sequence(part, frames, times)) for n, part in enumerate(fragments, 1))
+    fragments.reverse()
+    people: list[Person] = []
+    while fragments:  # memory holds nobody twice
+        people.append(Person(len(people) + 1, _sequence(fragments.pop(), frames, times)))
+    return tuple(people)
 
 
 def without_doubles(fragments: list[Fragment]) -> list[Fragment]:
@@ -139,24 +147,70 @@ def without_doubles(fragments: list[Fragment]) -> list[Fragment]:
 
 
 def exchanged(fragments: list[Fragment]) -> list[Fragment]:
-    """Fragments in which people who took each other's place when they met have it back."""
+    """Fragments in which people who took each other's place when they met have it back.
+
+    Clothes tell; where they are alike and one was hidden, so does who goes on as before.
+    """
     result = list(fragments)
     for a, b in _simultaneous(fragments):
         for start, end in _meetings(result[a], result[b]):
-            before = [result[n].wear(start - AROUND, start) for n in (a, b)]
-            after = [result[n].wear(end, end + AROUND) for n in (a, b)]
-            if any(wear is None for wear in (*before, *after)):
-                continue
-            straight, crossed = (
-                difference(before[0], after[first]) + difference(before[1], after[1 - first])  # type: ignore[arg-type]
-                for first in (0, 1)
-            )
-            if crossed < straight - 2 * CLEARER:
+            if _taken(result[a], result[b], start, end):
                 middle = (start + end) / 2
                 early = [result[n][result[n].times <= middle] for n in (a, b)]
                 late = [result[n][result[n].times > middle] for n in (a, b)]
                 result[a], result[b] = early[0].joined(late[1]), early[1].joined(late[0])
     return result
+
+
+def _taken(one: Fragment, other: Fragment, start: float, end: float) -> bool:
+    """Whether two who met from `start` to `end` seconds took each other's place."""
+    before = [part.wear(start - AROUND, start) for part in (one, other)]
+    after = [part.wear(end, end + AROUND) for part in (one, other)]
+    if not any(wear is None for wear in (*before, *after)):
+        straight, crossed = (
+            difference(before[0], after[first]) + difference(before[1], after[1 - first])  # type: ignore[arg-type]
+            for first in (0, 1)
+        )
+        if abs(straight - crossed) > 2 * CLEARER:
+            return crossed < straight
+    if not (_hidden(one, start, end) or _hidden(other, start, end)):
+        return False
+    courses = [
+        [_course(part, *span) for part in (one, other)]
+        for span in ((start - BESIDE, start), (end, end + BESIDE))
+    ]
+    if any(course is None for pair in courses for course in pair):
+        return False
+    height = float(np.median([one.heights.mean(), other.heights.mean()]))
+    apart = [
+        np.mean(
+            [
+                np.linalg.norm(courses[0][n](time) - courses[1][n ^ first](time))  # type: ignore[misc]
+                for n in (0, 1)
+                for time in (start, end)
+            ]
+        )
+        for first in (0, 1)
+    ]
+    return bool(apart[1] < apart[0] - SMOOTHER * height)
+
+
+def _hidden(part: Fragment, start: float, end: float) -> bool:
+    """Whether somebody is lost for a moment of a meeting."""
+    near = part.times[(part.times > start - LOST) & (part.times < end + LOST)]
+    return len(near) < 2 or bool(np.diff(near).max() > LOST)
+
+
+def _course(part: Fragment, start: float, end: float) -> Callable[[float], Array] | None:
+    """Where somebody is at a time (2,) if they walk as between `start` and `end`; None unknown."""
+    rows = (part.times >= start) & (part.times <= end)
+    if rows.sum() < 3:
+        return None
+    times, middles = part.times[rows], part.keypoints[rows].mean(1).astype(float)
+    centre, middle = times.mean(), middles.mean(0)
+    away = times - centre
+    pace = away @ (middles - middle) / max(float(away @ away), 1e-9)
+    return lambda time: middle + pace * (time - centre)
 
 
 def parted(fragments: list[Fragment]) -> list[Fragment]:
