@@ -4,22 +4,19 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-import click
 import cv2
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from conftest import ROOT, find_squares, upright, write_clip
-from numpy.typing import NDArray
 
 from pose3d import pipeline
 from pose3d.cli import main
 from pose3d.counted import counted
-from pose3d.errors import UsageError
-from pose3d.sequence import People, Recording
+from pose3d.sequence import Recording
 from pose3d.video import Video
 
 Run = Callable[..., Result]
@@ -225,131 +222,6 @@ def test_a_pattern_without_a_match(run: Run, folder: Path) -> None:
     assert "matches no file" in result.stderr
 
 
-def test_wrong_usage_is_code_2(run: Run, folder: Path) -> None:
-    video = walk(folder / "walk.mp4")
-    for arguments in (
-        ["--start", "soon"],
-        ["--start", "5", "--end", "2"],
-        ["--people", "0"],
-        ["--save", "xls"],
-        ["--nonsense"],
-    ):
-        result = run("infer", video, *arguments)
-        assert result.exit_code == 2, arguments
-    assert run("infer").exit_code == 2
-    assert names(folder) == ["walk.mp4"]
-
-
-@pytest.mark.parametrize("more", [(), ("--dry-run",)])
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["--height", "9m"], "nobody is 9m tall"),
-        (["--height", "1=tall"], "1.78m or 178cm"),
-        (["--focal-length", "-3"], "a focal length of -3"),
-        (["--fov", "300"], "sees 300 degrees"),
-        (["--fov", "60", "--focal-length", "900"], "give one"),
-        (["--camera", "none.toml"], "--camera none.toml"),
-        (["--camera-up", "up"], "0,-1,0"),
-        (["--batch-size", "0"], "--batch-size"),
-        (["--short-side", "9999"], "--short-side"),
-        (["--min-score", "7"], "--min-score"),
-        (["--device", "gpu?"], "no device is called 'gpu?'"),
-        (["--dialect", "klingon"], "no dialect is called 'klingon'"),
-        (["--save", "npz,xls"], "'xls' is none of npz"),
-    ],
-)
-def test_wrong_values_are_refused_before_anything_is_loaded(
-    run: Run,
-    folder: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    arguments: list[str],
-    says: str,
-    more: tuple[str, ...],
-) -> None:
-    for name in ("loaded_detector", "loaded_lifter", "weight_facts"):
-        monkeypatch.setattr(pipeline, name, lambda *_args: pytest.fail("is loaded"))
-    (folder / "walk.mp4").write_text("is not looked at")
-    result = run("infer", folder / "walk.mp4", *arguments, *more)
-    assert result.exit_code == 2, result.output
-    assert says in result.stderr
-    assert names(folder) == ["walk.mp4"]
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"precision": "fp8"},
-        {"engine": "steam"},
-        {"min_score": 2.0},
-        {"max_people": 0},
-        {"person": 0},
-        {"short_side": 3},
-        {"min_track": float("nan")},
-        {"focal_length": 0.0},
-        {"height": "9m"},
-    ],
-)
-def test_python_refuses_wrong_values_too(wrong: dict[str, object]) -> None:
-    with pytest.raises(UsageError):
-        pipeline.infer("walk.mp4", **wrong)
-
-
-def test_spellings_of_an_option_are_one(run: Run, folder: Path) -> None:
-    video = walk(folder / "walk.mp4")
-    said = ("--height", "178", "--camera-up", "0,-1,0", "--skip", "feet,clean")
-    assert run("infer", video, *said).exit_code == 0
-    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
-    for height in ("178cm", "1.78m", "1.78", "1780mm"):
-        said = ("--height", height, "--camera-up", "0,-2.0,0", "--skip", "clean,feet")
-        result = run("infer", video, *said)
-        assert result.exit_code == 0, result.output
-        assert "nothing to do" in result.stdout
-    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
-    assert Recording.load(folder / "walk.pose3d.npz").meta["options"]["height"] == "1.78m"
-    one, other = pipeline.Options(height="2=165cm, 1=1.8"), pipeline.Options(height="1=180,2=1.65m")
-    assert one == other
-    assert run("infer", video, "--height", "1.79").exit_code == 1
-
-
-@pytest.mark.parametrize(
-    ("command", "given", "says"),
-    [
-        ("lift", "walk.mp4", "walk.mp4 is a video: `pose3d infer "),
-        ("render", "walk.mp4", "walk.mp4 is a video: `pose3d infer "),
-        ("view", "walk.mp4", "walk.mp4 is a video: `pose3d infer "),
-        ("export", "walk.mp4 walk.bvh", "walk.mp4 is a video: `pose3d infer "),
-        ("export", "walk.mp4 --save bvh", "walk.mp4 is a video: `pose3d infer "),
-        ("lift", "photo.JPG", "photo.JPG is a picture: `pose3d detect "),
-        ("infer", "walk.pose3d.npz --overwrite", "no video: `pose3d lift`, `render`"),
-        ("detect", "walk.pose3d.npz --overwrite", "no video: `pose3d lift`, `render`"),
-        ("lift", "walk.pose3d.npz --device cuda:0,cuda:1", "no device is called"),
-    ],
-)
-def test_what_another_command_takes_is_sent_there(
-    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, command: str, given: str, says: str
-) -> None:
-    monkeypatch.chdir(folder)
-    for name in ("walk.mp4", "photo.JPG", "walk.pose3d.npz"):
-        Path(name).write_text(name)
-    result = run(command, *given.split())
-    assert result.exit_code == 2, result.output
-    assert says in result.stderr
-    assert Path("walk.pose3d.npz").read_text() == "walk.pose3d.npz"
-
-
-@pytest.mark.parametrize("command", ["infer", "detect", "lift", "bench"])
-def test_help_puts_every_option_under_one_heading(run: Run, command: str) -> None:
-    text = run(command, "--help").stdout
-    listed = text[text.index("\nOptions:") :]
-    told = [line.split()[0].rstrip(",") for line in listed.splitlines() if line[:3] == "  -"]
-    for param in main.commands[command].params:
-        if isinstance(param, click.Option):
-            assert told.count(param.opts[0]) == 1, param.opts
-    last = listed.index("\nIn general:")
-    assert 0 < listed.index("\nWeights:") < last < listed.index("-h, --help")
-
-
 def test_nobody_is_a_success(run: Run, folder: Path) -> None:
     result = run("infer", write_clip(folder / "empty.mp4", frames=10))
     assert result.exit_code == 0, result.output
@@ -368,60 +240,6 @@ def test_warnings_reach_the_user(run: Run, folder: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "breaks off" in result.stderr
     assert (folder / "walk.pose3d.mp4").exists()
-
-
-@pytest.mark.parametrize("stage", ["detect", "render"])
-def test_an_interrupt_leaves_nothing_half_done(
-    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, stage: str
-) -> None:
-    video = walk(folder / "walk.mp4", frames=30)
-
-    def interrupted(*arguments: object, **options: object) -> None:
-        raise KeyboardInterrupt
-
-    if stage == "detect":
-        monkeypatch.setattr(pipeline, "loaded_detector", lambda options: interrupted)
-    else:
-        monkeypatch.setattr("pose3d.render.painter.draw_person", interrupted)
-    result = run("infer", video)
-    assert result.exit_code == 130
-    says = {"detect": "nothing is done yet", "render": "what is finished stays"}
-    assert f"Interrupted: {says[stage]}" in result.stderr
-    assert len(result.stderr.strip().splitlines()) == 1
-    kept = [] if stage == "detect" else ["walk.pose3d.npz"]
-    assert names(folder) == ["walk.mp4", *kept]
-    monkeypatch.undo()
-
-
-def test_an_interrupt_says_what_is_true(
-    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only what a journal holds, or is finished, is not done again."""
-    seen = 0
-
-    def interrupted(pictures: Sequence[NDArray[np.uint8]]) -> list[People]:
-        nonlocal seen
-        seen += len(pictures)
-        if seen > 16:
-            raise KeyboardInterrupt
-        return find_squares(pictures)
-
-    videos = [walk(folder / f"{name}.mp4", frames=12) for name in "abc"]
-    monkeypatch.setattr(pipeline, "loaded_detector", lambda options: interrupted)
-    assert "what is finished stays" in run("infer", folder, "--save", "npz").stderr
-    assert "a.pose3d.npz" in names(folder)
-    seen = 0
-    result = run("infer", folder, "--save", "npz", "--overwrite")
-    assert "begins again; without --overwrite it does the rest" in result.stderr
-    monkeypatch.setattr("pose3d.journal.FLUSH_SECONDS", 0.0)
-    seen = 8
-    assert "goes on from here" in run("infer", videos[2], "--save", "npz").stderr
-    assert "c.pose3d.journal" in names(folder)
-    seen = 16
-    assert "goes on from here" in run("infer", videos[2], "--overwrite").stderr
-    (folder / "c.pose3d.journal").write_bytes(b"")
-    seen = 16
-    assert "begins again" in run("infer", videos[2], "--overwrite").stderr
 
 
 def test_an_unwritable_place_is_said_at_once(run: Run, folder: Path) -> None:
@@ -491,38 +309,6 @@ def test_pictures_give_json_and_a_drawn_copy(run: Run, folder: Path) -> None:
     chosen = ("--pattern", "*.mp4", "--save", "coco")
     assert run("detect", folder, *chosen).exit_code == 0
     assert "walk.coco.json" in names(folder)
-
-
-def test_options_from_file_and_environment(
-    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    video = walk(folder / "walk.mp4")
-    file = tmp_path / "options.toml"
-    file.write_text('people = "main"\n[infer]\nsave = ["json"]\nstart = 0.1\n')
-    assert run("infer", video, "--config", file).exit_code == 0
-    assert names(folder) == ["walk.mp4", "walk.pose3d.json"]
-    options = json.loads((folder / "walk.pose3d.json").read_text("utf-8"))["meta"]["options"]
-    assert (options["people"], options["start"]) == ("main", 0.1)
-
-    monkeypatch.setenv("POSE3D_INFER_START", "0.2")
-    monkeypatch.setenv("POSE3D_INFER_SAVE", "npz")
-    assert run("infer", video, "--config", file, "--people", "all").exit_code == 0
-    options = Recording.load(folder / "walk.pose3d.npz").meta["options"]
-    assert (options["people"], options["start"]) == ("all", 0.2)
-
-    monkeypatch.setenv("POSE3D_PEOPLE", "2")  # for all commands; the one for infer goes before
-    monkeypatch.setenv("POSE3D_START", "0.3")
-    assert run("infer", video, "--config", file, "--overwrite").exit_code == 0
-    options = Recording.load(folder / "walk.pose3d.npz").meta["options"]
-    assert (options["people"], options["start"]) == (2, 0.2)
-    monkeypatch.setenv("POSE3D_DEVICE", "gpu?")
-    monkeypatch.setenv("POSE3D_MIN_SCORE", "much")
-    assert run("infer", video).exit_code == 2
-
-    file.write_text("peopel = 3\n")
-    result = run("infer", video, "--config", file)
-    assert result.exit_code == 2
-    assert "peopel is no option" in result.stderr
 
 
 def test_a_lifted_recording_is_lifted_anew_elsewhere(

@@ -1,22 +1,24 @@
 """Files that an earlier run left are never taken for what other options would give."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
-from conftest import find_squares, write_clip
+from click.testing import Result
+from conftest import find_squares
 from numpy.typing import NDArray
 from performers import performance
+from test_cli import folder, walk
+from test_cli import run as typed
 
 from pose3d import pipeline
-from pose3d.cli import main
-from pose3d.sequence import Recording
+from pose3d.sequence import People, Recording
 from pose3d.stamp import stamp
 
 Run = Callable[..., Result]
+__all__ = ["folder", "typed"]  # fixtures
 JOINTS = performance(1).people[0].pose.joints  # type: ignore[union-attr]
 
 
@@ -32,30 +34,21 @@ def looks() -> list[int]:
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, looks: list[int]) -> Run:
-    """Run a command; weights are files that hold their name."""
+def run(typed: Run, monkeypatch: pytest.MonkeyPatch, looks: list[int]) -> Run:
+    """Run a command; its detector notes how much it looks at."""
 
-    def find(name: str, kind: str) -> Path:
-        path = tmp_path / f"{kind}-{name}"
-        path.write_text(name)
-        return path
-
-    def detector(pictures: list) -> list:
+    def detector(pictures: Sequence[NDArray[np.uint8]]) -> list[People]:
         looks.append(len(pictures))
         return find_squares(pictures)
 
-    monkeypatch.setattr(pipeline, "find", find)
     monkeypatch.setattr(pipeline, "loaded_detector", lambda options: detector)
     monkeypatch.setattr(pipeline, "loaded_lifter", lambda options: stand)
-    monkeypatch.setenv("POSE3D_CONFIG", str(tmp_path / "none.toml"))
-    return lambda *arguments: CliRunner().invoke(main, [str(a) for a in arguments])
+    return typed
 
 
 @pytest.fixture
-def video(tmp_path: Path) -> Path:
-    folder = tmp_path / "videos"
-    folder.mkdir()
-    return write_clip(folder / "walk.mp4", frames=12, squares=(lambda n: (20 + 3 * n, 60),))
+def video(folder: Path) -> Path:
+    return walk(folder / "walk.mp4")
 
 
 def sibling(video: Path, suffix: str) -> Path:
