@@ -14,11 +14,11 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.ops import roi_align
 
 from pose3d.detect import boxes as geometry
 from pose3d.detect import heatmaps
 from pose3d.detect.mobilenet import KeypointPrior, MobileNetV2, MoveNetDecoder, merge
+from pose3d.detect.roi_align import roi_align
 
 RPN_STRIDES = (8, 16, 32, 64)
 ANCHOR_SIDES = (4.0, 6.0)  # in strides
@@ -209,17 +209,17 @@ class Regions:
 
     def classify(self, maps: Maps, regions: Tensor) -> tuple[Tensor, Tensor]:
         """Person logits (B, R) and deltas (B, R, 4) of regions (B, R, 4)."""
-        pooled = roi_align(maps.middle.float(), list(regions), 7, 1 / 8, 2, aligned=True)
+        picture = torch.arange(len(regions), device=regions.device)
+        rows = _rows(picture.repeat_interleave(regions.shape[1]), regions.flatten(0, 1))
+        pooled = roi_align(maps.middle.float(), rows, 7, 8, 2)
         logits, deltas = self.box_head(pooled)
         return logits.float().view(regions.shape[:2]), deltas.float().view(regions.shape)
 
     def heatmaps(self, maps: Maps, picture: Tensor, regions: Tensor) -> Tensor:
         """Keypoint logits (R, 17, 56 * 56 + 1) of regions (R, 4) of pictures `picture` (R,)."""
-        rows = torch.cat([picture[:, None].to(regions), regions], 1)
-        pooled = roi_align(maps.fine.float(), rows, REGION, 1 / 4, 2, aligned=True)
-        prior = roi_align(
-            maps.prior.float().clamp(min=FLOOR), rows, 2 * REGION, 1 / 4, 1, aligned=True
-        )
+        rows = _rows(picture, regions)
+        pooled = roi_align(maps.fine.float(), rows, REGION, 4, 2)
+        prior = roi_align(maps.prior.float().clamp(min=FLOOR), rows, 2 * REGION, 4, 1)
         return self.keypoint_head(pooled, prior)
 
     def people(
@@ -285,3 +285,8 @@ class CompactRCNN(Regions, nn.Module):
     def forward(self, pictures: Tensor, sizes: Tensor, limits: Limits) -> Found:
         """People of pictures (B, 3, H, W), padded; `sizes` (B, 2) are width and height within."""
         return self.people(self.dense(pictures), sizes, limits)
+
+
+def _rows(picture: Tensor, regions: Tensor) -> Tensor:
+    """Regions (R, 4) with their pictures' numbers in front (R, 5)."""
+    return torch.cat([picture[:, None].to(regions), regions], 1)
