@@ -14,16 +14,17 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from statistics import median
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+from table import Run, lines, rows  # noqa: E402
 
 from pose3d.bench import machine  # noqa: E402
 from pose3d.lift import load_lifter  # noqa: E402
@@ -121,18 +122,6 @@ def shared_weights(device: str) -> tuple[Plain, Lifter]:
     return plain.eval().to(device), Lifter(ours, "image", RATE, device)
 
 
-@dataclass(frozen=True)
-class Row:
-    """Frames a second over all rounds, and processor time of a frame in microseconds."""
-
-    label: str
-    median: float
-    low: float
-    high: float
-    cpu: float
-    ours: float  # times as fast as this, with the same network
-
-
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -159,30 +148,22 @@ def main() -> None:
         "plain, all frames at once": (frames, lambda: plain_sequence(plain, seen).cpu()),
         "plain, 243 frames for each": (len(some), lambda: plain_windows(plain, some).cpu()),
     }
-    rates: dict[str, list[float]] = {label: [] for label in work}
-    costs: dict[str, list[float]] = {label: [] for label in work}
+    runs: dict[str, list[Run]] = {label: [] for label in work}
     for label in work:
         work[label][1]()  # warm
     for _ in range(chosen.rounds):
         for label, (count, run) in work.items():
             wall, cpu = time.perf_counter(), time.process_time()
             run()
-            costs[label].append(1e6 * (time.process_time() - cpu) / count)
-            rates[label].append(count / (time.perf_counter() - wall))
-    best = median(rates["ours, same network"])
-    rows = [
-        Row(label, median(r), min(r), max(r), median(costs[label]), best / median(r))
-        for label, r in rates.items()
-    ]
+            cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+            runs[label].append(Run(count, wall, cpu))
+    found_rows = rows(runs, "ours, same network", 1e-6)
     about = machine()
     place = about.get("gpu", about["processor"]) if device != "cpu" else about["processor"]
     print(f"{frames} frames on {place}, {about['threads']} threads, load {about['load']}\n")
-    print(f"{'':30}{'frames/s':>10}   {'lowest, highest':20}{'CPU us a frame':>15}{'ours':>9}")
-    for row in rows:
-        spread = f"{row.low:,.0f}, {row.high:,.0f}"
-        print(f"{row.label:30}{row.median:10,.0f}   {spread:20}{row.cpu:15,.0f}{row.ours:8.2f}x")
+    print("\n".join(lines(found_rows, "us")))
     if chosen.json:
-        content = {"frames": frames, "machine": about, "rows": [asdict(row) for row in rows]}
+        content = {"frames": frames, "machine": about, "rows": [asdict(row) for row in found_rows]}
         chosen.json.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 
 

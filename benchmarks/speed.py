@@ -1,6 +1,6 @@
 """How fast a video becomes motion, beside other programs on the same frames of the same machine.
 
-python benchmarks/speed.py [VIDEO] [--seconds 5] [--rounds 3] [--json FILE] [--plot FILE.png]
+python benchmarks/speed.py [VIDEO] [--seconds 8] [--rounds 3] [--json FILE] [--plot FILE.png]
 
 Every program runs in a process of its own, in turns, and is timed from its first frame to its last
 with its networks loaded and warm. Beside frames a second there is the processor time of a frame,
@@ -17,12 +17,12 @@ import tarfile
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import median
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "data")]
+sys.path[:0] = [str(ROOT), str(ROOT / "data"), str(ROOT / "benchmarks")]
 
 from sample_clip import sample_clip  # noqa: E402
+from table import Row, Run, lines, rows  # noqa: E402
 
 from pose3d.bench import machine  # noqa: E402
 
@@ -43,35 +43,15 @@ class Program:
     python: Path = Path(sys.executable)
     frames: int = 10**9  # at most
 
-    def run(self, video: Path, seconds: float) -> dict[str, float]:
-        """Frames, wall and processor seconds of one run."""
+    def run(self, video: Path, seconds: float) -> Run:
+        """One round."""
         command = [self.python, PROGRAMS, self.name, video, seconds, self.frames]
         done = subprocess.run(
             [str(part) for part in command], capture_output=True, text=True, cwd=ROOT
         )
         if done.returncode:
             raise RuntimeError(f"{self.label}: {done.stderr.strip().splitlines()[-1]}")
-        answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-        return answer
-
-
-@dataclass(frozen=True)
-class Row:
-    """Frames a second over all rounds, and processor time of a frame in milliseconds."""
-
-    label: str
-    median: float
-    low: float
-    high: float
-    cpu: float
-    ours: float  # times as fast as this
-
-    @classmethod
-    def of(cls, label: str, runs: list[dict[str, float]], ours: float) -> "Row":
-        """From the rounds' answers."""
-        rates = [run["frames"] / run["wall"] for run in runs]
-        cpu = median(1e3 * run["cpu"] / run["frames"] for run in runs)
-        return cls(label, median(rates), min(rates), max(rates), cpu, ours / median(rates))
+        return Run(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def programs() -> list[Program]:
@@ -126,7 +106,7 @@ def heavy(python: Path) -> None:
 def measured(video: Path, seconds: float, rounds: int) -> list[Row]:
     """All programs in turns."""
     chosen = programs()
-    runs: dict[str, list[dict[str, float]]] = {program.label: [] for program in chosen}
+    runs: dict[str, list[Run]] = {program.label: [] for program in chosen}
     for number in range(rounds):
         for program in chosen:
             try:
@@ -135,27 +115,26 @@ def measured(video: Path, seconds: float, rounds: int) -> list[Row]:
                 print(f"round {number + 1}, {program.label}: {answer}", file=sys.stderr)
             except RuntimeError as error:
                 print(f"left out of round {number + 1}: {error}", file=sys.stderr)
-    ours = Row.of(OURS, runs[OURS], 1).median
-    return [Row.of(label, answers, ours) for label, answers in runs.items() if answers]
+    return rows(runs, OURS, 1e-3)
 
 
-def plot(rows: list[Row], where: str, path: Path) -> None:
+def plot(found: list[Row], where: str, path: Path) -> None:
     """Frames a second as bars."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(8, 0.5 * len(rows) + 1.2), layout="constrained")
-    ours = [row.label.startswith(OURS) for row in rows]
+    figure, axes = pyplot.subplots(figsize=(8, 0.5 * len(found) + 1.2), layout="constrained")
+    ours = [row.label.startswith(OURS) for row in found]
     colours = ["#c4452d" if mine else "#8899aa" for mine in ours]
-    spread = [[r.median - r.low for r in rows], [r.high - r.median for r in rows]]
-    labels = [row.label for row in rows]
-    axes.barh(labels, [row.median for row in rows], xerr=spread, color=colours)
-    for n, row in enumerate(rows):
+    spread = [[r.median - r.low for r in found], [r.high - r.median for r in found]]
+    labels = [row.label for row in found]
+    axes.barh(labels, [row.median for row in found], xerr=spread, color=colours)
+    for n, row in enumerate(found):
         axes.text(row.high * 1.08, n, f"{row.median:.3g}", va="center")
     axes.set_xscale("log")
-    axes.set_xlim(right=3 * max(row.high for row in rows))
+    axes.set_xlim(right=3 * max(row.high for row in found))
     axes.invert_yaxis()
     axes.set_xlabel("frames a second (median, bars from the slowest to the fastest round)")
     axes.set_title(where, fontsize=9)
@@ -166,27 +145,24 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("video", nargs="?", type=Path, help="the clip of `make demo` by default")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of the video")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of the video")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     chosen = parser.parse_args()
     video = chosen.video or sample_clip(ROOT / "demo")
     before = machine()
-    rows = measured(video.absolute(), chosen.seconds, chosen.rounds)
+    found = measured(video.absolute(), chosen.seconds, chosen.rounds)
     about = {"video": video.name, "seconds": chosen.seconds, "rounds": chosen.rounds}
     about["load"] = [before["load"], machine()["load"]]
     where = f"{before['processor']}, {before['cores']} cores, load {about['load']}"
     print(f"{video.name}, {chosen.seconds} s, {chosen.rounds} rounds; {where}\n")
-    print(f"{'':40}{'frames/s':>9}  {'lowest, highest':18}{'CPU ms a frame':>15}{'ours':>8}")
-    for row in rows:
-        spread = f"{row.low:.1f}, {row.high:.1f}"
-        print(f"{row.label:40}{row.median:9.1f}  {spread:18}{row.cpu:15.0f}{row.ours:7.2f}x")
+    print("\n".join(lines(found, "ms")))
     if chosen.json:
-        content = {**about, "machine": before, "rows": [asdict(row) for row in rows]}
+        content = {**about, "machine": before, "rows": [asdict(row) for row in found]}
         chosen.json.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
     if chosen.plot:
-        plot(rows, f"{video.name}; {where}", chosen.plot)
+        plot(found, f"{video.name}; {where}", chosen.plot)
 
 
 if __name__ == "__main__":

@@ -34,12 +34,15 @@ def test_the_plain_lifter_is_the_same_network_as_ours(monkeypatch: pytest.Monkey
 
 
 def test_a_row_says_how_many_times_as_fast_ours_is() -> None:
-    import speed
+    from table import Run, lines, rows
 
-    runs = [{"frames": 10, "wall": wall, "cpu": 2.0} for wall in (1.0, 2.0, 4.0)]
-    row = speed.Row.of("theirs", runs, ours=20.0)
-    assert (row.median, row.low, row.high) == (5.0, 2.5, 10.0)
-    assert (row.cpu, row.ours) == (200.0, 4.0)
+    theirs = [Run(10, wall, 2.0) for wall in (1.0, 2.0, 4.0)]
+    mine, other = rows({"ours": [Run(20, 1.0, 0.1)], "theirs": theirs, "none": []}, "ours", 1e-3)
+    assert (other.median, other.low, other.high) == (5.0, 2.5, 10.0)
+    assert (other.cpu, other.ours, mine.ours) == (200.0, 4.0, 1.0)
+    text = lines([mine, other], "ms")
+    assert len({len(line) for line in text}) == 1
+    assert text[2].split() == ["theirs", "5.0", "2.5,", "10.0", "200", "4.00x"]
 
 
 def test_shifts_are_those_of_the_same_people() -> None:
