@@ -99,7 +99,8 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # what a full disk did not take is told of already
+                self._file.close()
 
     @property
     def frames(self) -> int:

@@ -6,8 +6,13 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import pose3d
+from pose3d import batch
+from pose3d.batch import split
+from pose3d.batch.run import one_by_one
+from pose3d.batch.seats import Seat
 from pose3d.video import Video, VideoWriter
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,3 +49,29 @@ def test_workers_give_what_one_process_does(tmp_path: Path) -> None:
             assert other.pose is not None
             # Sums of other numbers of threads are rounded otherwise.
             np.testing.assert_allclose(one.pose.world, other.pose.world, atol=1e-5)
+
+
+def test_a_split_video_is_what_it_is_in_one_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(split, "LEAST", 16)
+    with VideoWriter(tmp_path / "walk.mp4") as sink:
+        for frame in islice(Video(ROOT / "data" / "rendered_walk.mp4"), 40):
+            sink.write(frame.image[::2, ::2], frame.time)
+    job = batch.Job(
+        tmp_path / "walk.mp4", {"npz": tmp_path / "walk.npz"}, journal=tmp_path / "journal"
+    )
+    work = batch.Work(batch.infer, batch.Options(device="cpu"))
+    helpers = split.Helpers([Seat("cpu.1", "cpu", 1), Seat("cpu.2", "cpu", 1)])
+    [(_, outcome)] = one_by_one([job], work.helped(helpers), batch.Listener())
+    assert outcome.status == "done", outcome.reason
+    assert not caplog.records, "it was split"
+    pose3d.infer(job.source, device="cpu").save(tmp_path / "whole.npz")
+    theirs, ours = (pose3d.load(tmp_path / name) for name in ("walk.npz", "whole.npz"))
+    assert theirs.meta == ours.meta
+    assert len(theirs) == len(ours) == 1
+    for one, other in zip(theirs.people, ours.people, strict=True):
+        assert one.id == other.id
+        for mine, yours in ((one.keypoints, other.keypoints), (one.pose, other.pose)):
+            for name, array in vars(mine).items():
+                np.testing.assert_array_equal(array, getattr(yours, name), name)

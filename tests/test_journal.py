@@ -1,5 +1,6 @@
 """A run that ends in the middle goes on, and gives what an undisturbed one does."""
 
+import resource
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -111,6 +112,18 @@ def test_frames_of_another_video_are_noticed(clip: Path, tmp_path: Path) -> None
         assert second.frames == 2
         with pytest.raises(PoseError, match="another video"):
             second.recall(frames[2:])
+
+
+def test_a_full_disk_is_said(clip: Path, tmp_path: Path) -> None:
+    notes = tmp_path / "walk.pose3d.journal"
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1024, usual[1]))
+        with pytest.raises(PoseError, match="journal cannot be written: File too large"):
+            detect(clip, Counting(), notes)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
+    assert same(detect(clip, Counting(), notes), detect(clip, Counting(), None))
 
 
 def test_short_videos_have_none(
