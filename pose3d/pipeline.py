@@ -268,10 +268,14 @@ def _heights_of_nobody(heights: dict[int | None, float], people: list[int]) -> l
     absent = [str(number) for number in heights if number is not None and number not in people]
     if not absent:
         return []
-    there = f"there are {', '.join(map(str, people))}" if people else "nobody was found"
+    return [f"{HEIGHT_OF} {', '.join(absent)} is, who is not there: {_whom_there_is(people)}"]
+
+
+def _whom_there_is(people: list[int]) -> str:
+    """Everyone's numbers in words."""
     if len(people) == 1:
-        there = f"there is only person {people[0]}"
-    return [f"{HEIGHT_OF} {', '.join(absent)} is, who is not there: {there}"]
+        return f"there is only person {people[0]}"
+    return f"there are {', '.join(map(str, people))}" if people else "nobody was found"
 
 
 def _copying(lifter: LifterLike) -> LifterLike:
@@ -291,8 +295,8 @@ def kept(everyone: tuple[Person, ...], options: Options) -> tuple[Person, ...]:
         return everyone[: count(options.people)]
     found = tuple(person for person in everyone if person.id == options.person)
     if not found:
-        ids = f"there are 1 to {len(everyone)}" if everyone else "nobody was found"
-        raise PoseError(f"there is no person {options.person}: {ids}")
+        there = _whom_there_is([person.id for person in everyone])
+        raise PoseError(f"there is no person {options.person}: {there}")
     return found
 
 

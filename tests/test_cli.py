@@ -301,7 +301,9 @@ def test_pictures_give_json_and_a_drawn_copy(run: Run, folder: Path) -> None:
     assert "photo.png is a picture, which gives JSON and a drawn copy, no coco" in result.stderr
     result = run("infer", folder)
     assert result.exit_code == 1
-    assert "pictures, no video: `pose3d detect` takes them" in result.stderr
+    says = f"{folder}: pictures, no video: `pose3d detect` takes them"
+    assert says in result.stderr
+    assert says in run("infer", folder / "none.mp4", folder).stderr
     assert len(result.stderr.strip().splitlines()) == 1
     assert "`pose3d detect` takes pictures" in run("infer", folder / "photo.png").stderr
     assert names(folder) == ["photo.png", "photo.pose3d.jpg", "photo.pose3d.json"]

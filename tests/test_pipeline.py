@@ -160,7 +160,7 @@ def test_a_world_that_cannot_be(clip: Path, options: dict[str, object], says: st
 def test_one_person_is_kept_by_id(clip: Path) -> None:
     (second,) = pipeline.detect(clip, detector=find_squares, person=2).people
     assert second.id == 2
-    with pytest.raises(PoseError, match="no person 3: there are 1 to 2"):
+    with pytest.raises(PoseError, match="no person 3: there are 1, 2"):
         pipeline.detect(clip, detector=find_squares, person=3)
 
 

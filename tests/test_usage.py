@@ -117,6 +117,7 @@ def test_spellings_of_an_option_are_one(run: Run, folder: Path) -> None:
         ("infer", "walk.pose3d.npz --overwrite", "no video: `pose3d lift`, `render`"),
         ("detect", "walk.pose3d.npz --overwrite", "no video: `pose3d lift`, `render`"),
         ("lift", "walk.pose3d.npz --device cuda:0,cuda:1", "no device is called"),
+        ("infer", "https://example.com/walk.mp4", "is an address: download the video first"),
     ],
 )
 def test_what_another_command_takes_is_sent_there(
@@ -129,6 +130,21 @@ def test_what_another_command_takes_is_sent_there(
     assert result.exit_code == 2, result.output
     assert says in result.stderr
     assert Path("walk.pose3d.npz").read_text() == "walk.pose3d.npz"
+
+
+def test_what_was_drawn_is_not_worked_on_with_the_rest(run: Run, folder: Path) -> None:
+    """As when a shell makes the names of `pose3d infer *.mp4`, and the command is run again."""
+    video = walk(folder / "walk.mp4")
+    assert run("infer", video).exit_code == 0
+    before = names(folder)
+    result = run("infer", *sorted(folder.glob("*.mp4")))
+    assert result.exit_code == 0
+    assert "nothing to do" in result.stdout
+    assert (
+        result.stderr == f"{folder / 'walk.pose3d.mp4'} is left out: its name is that of a result\n"
+    )
+    assert names(folder) == before
+    assert run("infer", folder / "walk.pose3d.mp4", "-o", folder / "of it").exit_code == 0
 
 
 @pytest.mark.parametrize("command", ["infer", "detect", "lift", "bench"])

@@ -12,8 +12,8 @@ from click.core import ParameterSource
 from pose3d.commands.console import Bars, Console
 from pose3d.commands.keypoints import keypoint_options
 from pose3d.commands.options import BATCH, COMMON, DETECTION, LIFTING, options
-from pose3d.commands.recordings import check_no_recording
 from pose3d.commands.recordings import recordings as expanded
+from pose3d.commands.recordings import unmade
 from pose3d.commands.sections import Sectioned
 from pose3d.commands.values import Names, Seconds
 from pose3d.errors import PoseError, UsageError
@@ -67,22 +67,26 @@ def infer(
     from pose3d import batch
 
     try:
-        sources = batch.expand(videos, batch.VIDEOS, pattern=pattern)
-    except PoseError as error:
-        if _are_pictures(videos, pattern):
-            given = ", ".join(videos)
-            raise PoseError(f"{given}: pictures, no video: `pose3d detect` takes them") from error
+        sources = unmade(console, videos, batch.VIDEOS, pattern)
+    except UsageError:
         raise
-    check_no_recording([source.path for source in sources])
+    except PoseError as error:
+        for given in videos:
+            if not _gives(given, batch.VIDEOS, pattern) and _gives(given, batch.PICTURES, pattern):
+                raise PoseError(
+                    f"{given}: pictures, no video: `pose3d detect` takes them"
+                ) from error
+        raise
     jobs = batch.plan(sources, output, _suffixes((*save, *plot)))
     _work_through(console, jobs, batch.infer, output, **chosen)
 
 
-def _are_pictures(inputs: tuple[str, ...], pattern: str | None) -> bool:
-    from pose3d import batch
+def _gives(given: str, suffixes: frozenset[str], pattern: str | None) -> bool:
+    """Whether an argument stands for any file of these suffixes."""
+    from pose3d.batch import expand
 
     try:
-        return bool(batch.expand(inputs, batch.PICTURES, pattern=pattern))
+        return bool(expand([given], suffixes, pattern=pattern))
     except PoseError:
         return False
 
@@ -109,8 +113,7 @@ def detect(
     """
     from pose3d import batch
 
-    sources = batch.expand(inputs, batch.VIDEOS | batch.PICTURES, pattern=pattern)
-    check_no_recording([source.path for source in sources])
+    sources = unmade(context.obj, inputs, batch.VIDEOS | batch.PICTURES, pattern)
     pictures = [item for item in sources if item.path.suffix.lower() in batch.PICTURES]
     videos = [item for item in sources if item.path.suffix.lower() not in batch.PICTURES]
     told = context.get_parameter_source("save") != ParameterSource.DEFAULT

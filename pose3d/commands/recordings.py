@@ -1,9 +1,10 @@
-"""Recordings that commands take, and what people may give in their place."""
+"""Recordings and videos that commands take, and what people may give in their place."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pose3d.commands.console import Console
 from pose3d.errors import UsageError
 
 if TYPE_CHECKING:  # numpy takes longer than all of `pose3d --help`
@@ -39,10 +40,36 @@ def check_recording(path: Path) -> None:
         raise UsageError(f"{path} is a picture: `pose3d detect {path}` finds the people in it")
 
 
-def check_no_recording(paths: Sequence[Path]) -> None:
-    """Send recordings from the commands that make them to those that take them."""
-    for path in paths:
-        if path.suffix.lower() == ".npz":
+def unmade(
+    console: Console, inputs: Sequence[str], suffixes: frozenset[str], pattern: str | None
+) -> "list[Input]":
+    """Videos, and perhaps pictures, that arguments stand for and that were not made here.
+
+    Several are most often what a shell makes of ``*.mp4``: what `pose3d infer` drew of them
+    earlier is left out.
+
+    Raises
+    ------
+    PoseError
+        If a folder, pattern or list gives nothing.
+    UsageError
+        If something is a recording, or the address of a video.
+    """
+    from pose3d.batch import OURS, expand
+
+    for text in inputs:
+        if "://" in text:
+            raise UsageError(f"{text} is an address: download the video first")
+    sources = expand(inputs, suffixes, pattern=pattern)
+    for source in sources:
+        if source.path.suffix.lower() == ".npz":
             raise UsageError(
-                f"{path} is no video: `pose3d lift`, `render`, `view` and `export` take recordings"
+                f"{source.path} is no video: `pose3d lift`, `render`, `view` and `export` take "
+                "recordings"
             )
+    drawn = [source for source in sources if source.path.stem.endswith(OURS)]
+    if len(sources) == 1 or not drawn:
+        return sources
+    for source in drawn:
+        console.warn(f"{source.path} is left out: its name is that of a result")
+    return [source for source in sources if source not in drawn]
