@@ -194,7 +194,7 @@ def read_mmpose(content: Any, path: Path) -> Found:
                 )
     except OddError as odd:
         raise PoseError(f"{path}: {odd}") from None
-    names = _mmpose_names(about, len(seen[0].points) if seen else 0)
+    names = _mmpose_names(about, _count(seen, path))
     return Found("mmpose", names or _names(seen, (17, 26, 133, 136), path), seen, frames)
 
 
@@ -207,16 +207,21 @@ def _mmpose_names(about: Any, count: int) -> tuple[str, ...] | None:
 
 
 def _names(seen: Iterable[Seen], bodies: tuple[int, ...], path: Path) -> tuple[str, ...]:
-    counts = {len(each.points) for each in seen}
-    if not counts:
-        return ()
-    if len(counts) > 1:
-        raise PoseError(f"{path} holds people of {' and '.join(map(str, sorted(counts)))} joints")
-    names = set_of(*counts)
-    if names is None or len(names) not in bodies:
+    count = _count(seen, path)
+    names = set_of(count) if count else ()
+    if names is None or (count and count not in bodies):
         known = ", ".join(str(n) for n in BODIES if n in bodies)
-        raise PoseError(f"{path} holds people of {counts.pop()} joints; known are {known}")
+        raise PoseError(f"{path} holds people of {count} joints; known are {known}")
     return names
+
+
+def _count(seen: Iterable[Seen], path: Path) -> int:
+    """How many joints everyone has; 0 where there is nobody."""
+    counts = sorted({len(each.points) for each in seen})
+    if len(counts) > 1:
+        some = " and ".join(map(str, counts[:5]))
+        raise PoseError(f"{path} holds people of {some} joints")
+    return counts[0] if counts else 0
 
 
 def _field(entry: Any, name: str, kind: Any, usual: Any = None) -> Any:
