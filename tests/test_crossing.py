@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 
 import pose3d
-from pose3d.evaluate.identities import identity_scores
+from pose3d.evaluate.identities import IdentityScores, identity_scores
 from pose3d.likeness import overlap
 from pose3d.pipeline import detect
-from pose3d.sequence import Recording
+from pose3d.sequence import People, Person, Recording
+from pose3d.track import Tracker
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 VIDEO, TRUTH = DATA / "rendered_crossing.mp4", DATA / "rendered_crossing.truth.npz"
+ALIKE = DATA / "rendered_crossing_alike.found.npz"
+FIELDS = ("boxes", "scores", "keypoints", "keypoint_scores")
 SHORT_SIDE = 256  # of the detector's input: the test shall be quick
 
 
@@ -57,17 +60,43 @@ def test_the_truth_agrees_with_itself(truth: dict[str, np.ndarray]) -> None:
     assert overlap(box[0], box[1]).max() > 0.4
 
 
+def scores_of(people: tuple[Person, ...], true_box: np.ndarray) -> IdentityScores:
+    found = []
+    for person in people:
+        boxes = np.full((true_box.shape[1], 4), np.nan)
+        boxes[person.keypoints.frame] = person.keypoints.box
+        found.append(boxes)
+    return identity_scores(list(true_box), found)
+
+
 def test_nobody_takes_the_others_identity(
     recording: Recording, truth: dict[str, np.ndarray]
 ) -> None:
-    frames = truth["box"].shape[1]
-    assert recording.meta["source"]["frames"] == frames
-    found = []
-    for person in recording.people:
-        boxes = np.full((frames, 4), np.nan)
-        boxes[person.keypoints.frame] = person.keypoints.box
-        found.append(boxes)
-    scores = identity_scores(list(truth["box"]), found)
-    assert len(found) == 2
+    assert recording.meta["source"]["frames"] == truth["box"].shape[1]
+    scores = scores_of(recording.people, truth["box"])
+    assert len(recording.people) == 2
     assert scores.switches == 0
     assert scores.idf1 >= 0.95
+
+
+def test_nobody_does_in_the_same_clothes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the detector found them; without a look at how people walked on, two change places."""
+
+    def tracked() -> tuple[Person, ...]:
+        tracker = Tracker()
+        with np.load(ALIKE, allow_pickle=False) as found:
+            ends = np.cumsum(found["count"])
+            parts = (np.split(found[name], ends[:-1]) for name in FIELDS)
+            for n, (time, *people) in enumerate(zip(found["time"], *parts, strict=True)):
+                tracker.update(n, float(time), People(*people))
+        return tracker.finish()
+
+    with np.load(ALIKE, allow_pickle=False) as found:
+        true_box = found["true_box"]
+    people = tracked()
+    assert len(people) == 2
+    scores = scores_of(people, true_box)
+    assert scores.switches == 0
+    assert scores.idf1 >= 0.95
+    monkeypatch.setattr("pose3d.track.stitch._taken", lambda *_: False)
+    assert scores_of(tracked(), true_box).switches == 2
