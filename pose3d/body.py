@@ -124,6 +124,7 @@ def steady(
     joints: NDArray[np.floating],
     directions: NDArray[np.floating],
     times: NDArray[np.floating],
+    out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Give all frames the same bones.
 
@@ -139,12 +140,15 @@ def steady(
         (T, 3) unit vectors of the line of sight to the person; NaN where unknown.
     times
         (T,) seconds.
+    out
+        Where to put the result, which may be `joints`; a new array without it.
 
     Returns
     -------
     (T, 17, 3) float32
     """
-    result = np.array(joints, np.float32)
+    result = np.array(joints, np.float32) if out is None else out
+    result[:] = joints
     known = ~np.isnan(result[:, 0, 0])
     if not known.any():
         return result
@@ -156,7 +160,7 @@ def steady(
         ray = np.where(np.isnan(directions[part]), [0.0, 0.0, 1.0], directions[part])
         outer = ray[:, :, None] * ray[:, None, :]
         mobility = ACROSS**2 * (np.eye(3) - outer) + ALONG**2 * outer
-        pose = np.asarray(joints[part], float) * factor[c]
+        pose = result[part].astype(float) * factor[c]
         result[part] = _constrained(pose, lengths, mobility)
     return result
 

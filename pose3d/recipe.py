@@ -30,7 +30,8 @@ class Recipe:
     Attributes
     ----------
     lifter
-        Keypoints (T, 17, 2), scores, times, size and intrinsics to joints (T, 17, 3).
+        Keypoints (T, 17, 2), scores, times, size and intrinsics to joints (T, 17, 3) float32, which
+        are then changed in place: it keeps no hold of them.
     camera
         That saw it all.
     heights
@@ -116,13 +117,13 @@ class Recipe:
 
     def _steadied(self, person: Person) -> Person:
         assert person.pose is not None
-        seen, joints = person.keypoints, person.pose.joints
         if "steady" not in self.steps:
-            # The world changes joints in place, and a lifter may keep what it gave.
-            return replace(person, pose=Pose3D(np.array(joints, np.float32)))
+            return person
+        seen, joints = person.keypoints, person.pose.joints
         directions, _ = root_path(joints, *self._seen(seen), seen.time)
         directions /= np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), 1e-9)
-        return replace(person, pose=Pose3D(steady(joints, directions, seen.time)))
+        steady(joints, directions, seen.time, out=joints)
+        return person
 
     def _sized(self, person: Person) -> Person:
         height = self.heights.get(person.id, self.heights.get(None))

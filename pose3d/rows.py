@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-WINDOW = 2048  # rows worked on at once
+WINDOW = 1024  # rows worked on at once
 
 
 class Rows(Protocol):

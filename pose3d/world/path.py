@@ -96,8 +96,8 @@ def root_path(
         part = Computed(lambda some: rays[some]).part(rows)
         blur[rows] = _blur(part, scores[rows])
         if blur[rows.start] > 0:
-            piece = joints[rows], part, scores[rows], np.asarray(times[rows], float), blur[rows]
-            root[rows], heeded[rows] = _piece(*piece)
+            seen = joints[rows], part, scores[rows], np.asarray(times[rows], float), blur[rows]
+            _solve(*seen, root[rows], heeded[rows])
 
     def evidence(rows: slice) -> Evidence:
         where = heeded[rows], blur[rows]
@@ -119,18 +119,20 @@ def _blur(rays: Rows, scores: NDArray[np.floating]) -> float:
     return PIXEL_ERROR / 300 * max(float(np.median(seen)), 1e-3) if len(seen) else 0.0
 
 
-def _piece(
+def _solve(
     joints: NDArray[np.floating],
     rays: Rows,
     scores: NDArray[np.floating],
     times: Array,
     blur: Array,
-) -> tuple[Array, Array]:
-    """Path (T, 3) of a stretch without gaps, and the one that its evidence heeds."""
+    path: Array,
+    before: Array,
+) -> None:
+    """Fill in the path (T, 3) of a stretch without gaps, and the one that its evidence heeds."""
     telling = np.concatenate([_known(rays[c], scores[c]).any(1) for c in chunks(len(times))])
-    path = np.tile([0.0, 0.0, 5.0], (len(times), 1))
+    path[:] = [0.0, 0.0, 5.0]
     for number in range(ROUNDS):
-        before, path = path, np.empty_like(path)
+        before[:] = path
         calm = acceleration_along(before)
         for window in windows(times, MARGIN, telling):
             a = window.around
@@ -138,7 +140,7 @@ def _piece(
             evidence = _evidence(*seen, robust=number > 0)
             solved = smooth_vectors(evidence.information, evidence.target, times[a], calm)
             path[window.core] = solved[window.inner]
-    return _before_the_camera(path, times), before
+    _push_before_the_camera(path, times)
 
 
 def _known(rays: NDArray[np.floating], scores: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -192,17 +194,14 @@ def _evidence(
 
 def acceleration_along(path: Array) -> Array:
     """Inverse covariance (3, 3) of the hip's acceleration for someone seen along `path`."""
-    ray = np.median(path, 0)
+    ray = np.array([np.median(axis) for axis in path.T])
     ray = ray / max(float(np.linalg.norm(ray)), 1e-9)
     outer = np.outer(ray, ray)
     return outer / ALONG**2 + (np.eye(3) - outer) / ACROSS**2
 
 
-def _before_the_camera(path: Array, times: Array) -> Array:
-    """The path, pushed out to where a lens can see it."""
-    near = path[:, 2] < NEAREST
-    if near.any():
-        path = path.copy()
-        path[near, 2] = NEAREST
-    sound = np.isfinite(path).all() and (np.diff(times) > 0).all()
-    return path if sound else np.full_like(path, np.nan)
+def _push_before_the_camera(path: Array, times: Array) -> None:
+    """Push a path out to where a lens can see it."""
+    np.maximum(path[:, 2], NEAREST, out=path[:, 2])
+    if not (np.isfinite(path).all() and (np.diff(times) > 0).all()):
+        path[:] = np.nan
