@@ -69,3 +69,17 @@ def test_an_interrupt_says_what_is_true(
     (folder / "c.pose3d.journal").write_bytes(b"")
     seen = 16
     assert "begins again" in run("infer", videos[2], "--overwrite").stderr
+
+
+def test_other_commands_promise_nothing(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("infer", walk(folder / "walk.mp4"), "--save", "npz").exit_code == 0
+
+    def interrupted(*_arguments: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pose3d.batch.drawing.show", interrupted)
+    result = run("render", folder / "walk.pose3d.npz")
+    assert (result.exit_code, result.stderr) == (130, "Interrupted\n")
+    assert names(folder) == ["walk.mp4", "walk.pose3d.npz"]
