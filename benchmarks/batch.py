@@ -171,12 +171,12 @@ def kills(video: Path, count: int, networks: bool, options: list[str]) -> None:
     code = "\n".join([OFTEN, "" if networks else STAND_INS, RUN])
     with tempfile.TemporaryDirectory() as place:
         undisturbed, killed = Path(place, "undisturbed"), Path(place, "killed")
-        frames = frames_of(video, 60)
+        frames = frames_of(video, 80)
         for folder in (undisturbed, killed):
             (folder / "in").mkdir(parents=True)
             for n in range(3):
                 path = folder / "in" / f"clip{n}.mp4"
-                write(path, frames[10 * n : 10 * n + 24]) if networks else squares(path)
+                write(path, frames[10 * n : 10 * n + 60]) if networks else squares(path)
         command = infer(undisturbed, *options, code=code)
         log = Path(place, "log")
         command += ["--log-file", str(log)]

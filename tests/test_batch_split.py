@@ -195,6 +195,11 @@ def test_short_videos_and_loaded_detectors_stay_whole(
     [(_, outcome)] = devices.on_devices([job_of(video)], work, Listener(), "cpu", 2, None)
     assert outcome.status == "done", outcome.reason
     monkeypatch.setattr(devices, "LONG", 1.0)
+    monkeypatch.setattr(devices, "seats", lambda *_: places(2))
+    [(_, outcome)] = devices.on_devices(
+        [job_of(video)], replace(work, overwrite=True), Listener(), "cuda", None, None
+    )
+    assert outcome.status == "done", "one video is for one GPU, unless several are named"
     loaded = replace(work, overwrite=True, models={"detector": stand_ins.Chunky()})
     [(_, outcome)] = devices.on_devices([job_of(video)], loaded, Listener(), "cpu", 2, None)
     assert outcome.status == "done", outcome.reason

@@ -24,14 +24,16 @@ def on_devices(
 ) -> Generator[tuple[Job, Outcome]]:
     """Do jobs here, if one worker is enough, or in processes.
 
-    Where there are fewer jobs than workers, long videos are done one after another, each by all.
-    `logs` is what the workers' logs are called, but for the worker's name and suffix.
+    Where there are fewer jobs than workers that were asked for, by number or name, long videos are
+    done one after another, each by all. `logs` is what the workers' logs are called, but for the
+    worker's name and suffix.
     """
     if not jobs:
         return
     places = seats(device, workers)
     shared: list[Job] = []
-    if len(jobs) < len(places) and work.can_be_shared:
+    asked = workers is not None or "," in device
+    if asked and len(jobs) < len(places) and work.can_be_shared:
         shared = [job for job in jobs if job.journal and seconds_of(job.source) >= LONG]
     others = [job for job in jobs if job not in shared]
     first = places[0].device

@@ -3,9 +3,9 @@
 A part begins and ends where the detector's chunks do, and its frames are sought exactly, so the
 answers are those of a run in one piece; a worker keeps them in a journal of the part. This process
 reads the whole video meanwhile and follows its people with these answers as if it had found them
-itself: what tracking and the watch for cuts see of the pictures depends on what came before, from
-the first frame on, and to send pictures small enough would take more than to decode them again.
-Reading and following take a tenth of the time of one worker's network on a CPU.
+itself. What tracking and the watch for cuts look at in a picture depends on all that came before,
+so workers could only send every picture, made small; to decode them once more is simpler, and on a
+CPU takes a thirtieth of the network's time. On GPUs it is what limits how many are of use.
 
 A frame that a part decoded otherwise than this process (as files do that cannot be entered in the
 middle) is noticed by its checksum; then the video is done in one piece after all.
