@@ -79,7 +79,9 @@ class Watch:
         import cv2
 
         step = max(image.shape[1] // (2 * MOTION_WIDTH), 1)
-        coarse = cv2.cvtColor(np.ascontiguousarray(image[::step, ::step]), cv2.COLOR_RGB2GRAY)
+        height, width = (-(-side // step) for side in image.shape[:2])
+        coarse: Any = cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST)
+        coarse = cv2.cvtColor(coarse, cv2.COLOR_RGB2GRAY)
         cut = self._is_cut(_resized(coarse, CUT_WIDTH).astype(np.float32))
         if cut or not self.scenes:
             self.scenes.append(Scene(index))
