@@ -34,11 +34,10 @@ class Gauge:
 
 def gauge_of(detector: Any) -> Gauge | None:
     """The gauge of a detector's GPU; None if it runs elsewhere."""
-    import torch
-
-    device = getattr(detector, "device", None)
-    if not isinstance(device, torch.device) or device.type != "cuda":
+    device: Any = getattr(detector, "device", None)
+    if getattr(device, "type", None) != "cuda":
         return None
+    import torch
 
     def free() -> int:
         # What PyTorch holds in reserve is free for it, though not for others.
