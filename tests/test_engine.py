@@ -4,6 +4,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,6 +13,7 @@ from conftest import ROOT
 import pose3d
 from pose3d.detect.compact import CompactRCNN
 from pose3d.detect.engine import OpenVINORCNN, choose_engine
+from pose3d.detect.framing import Framing
 from pose3d.errors import PoseError, UsageError
 from pose3d.options import Options
 from pose3d.pipeline import differences
@@ -94,6 +96,44 @@ def test_people_are_the_same_with_either_engine() -> None:
     assert len(found[0]) == len(found[1]) > 0
     np.testing.assert_allclose(found[1].keypoints, found[0].keypoints, atol=0.02)
     np.testing.assert_allclose(found[1].keypoint_scores, found[0].keypoint_scores, atol=1e-3)
+
+
+def test_frames_seen_by_several_threads_are_as_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openvino")
+    frames = [frame.image for frame in Video(ROOT / "data" / "rendered_walk.mp4", end=1.0)][::6]
+    found = []
+    for threads in (1, 3):
+        monkeypatch.setattr("pose3d.detect.engine.torch.get_num_threads", lambda n=threads: n)
+        detector = pose3d.load_detector(device="cpu", short_side=192)
+        assert detector.parts.streams == threads
+        found.append(detector.follow(frames))
+    positions = [people.keypoints[0, 0, 0] for people in found[0]]
+    assert np.abs(np.diff(positions)).min() > 0.5  # so that an exchange would be seen
+    for alone, together in zip(*found, strict=True):
+        np.testing.assert_allclose(together.keypoints, alone.keypoints, atol=0.05)
+
+
+def test_the_input_is_what_the_framing_shows() -> None:
+    detector = pose3d.load_detector(device="cpu", engine="torch", short_side=64)
+    picture = np.random.default_rng(0).integers(0, 256, (27, 48, 3)).astype(np.uint8)
+    picture = cv2.resize(picture, (480, 270), interpolation=cv2.INTER_CUBIC)
+    backwards = picture[:, ::-1, ::-1]  # a view, as of an OpenCV picture's colours
+    backwards.flags.writeable = False
+    for scale, blend in ((0.5, cv2.INTER_AREA), (1.5, cv2.INTER_LINEAR)):
+        framing = Framing((40, 30, 400, 230), scale)
+        width, height = framing.size
+        found = detector.resize([picture, backwards], framing)
+        assert found.dtype == torch.uint8
+        assert found.shape == (2, 3, -(-height // 32) * 32, -(-width // 32) * 32)
+        assert found.is_contiguous(memory_format=torch.channels_last)
+        for row, source in zip(found, (picture, backwards), strict=True):
+            part = np.ascontiguousarray(source[30:230, 40:400])
+            expected = cv2.resize(part, (width, height), interpolation=blend)
+            ours = row.permute(1, 2, 0).numpy()
+            away = np.abs(ours[:height, :width].astype(int) - expected)
+            assert away.mean() < 3
+            assert not ours[height:].any()
+            assert not ours[:, width:].any()
 
 
 def test_auto_takes_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
