@@ -1,6 +1,7 @@
 """Results that go to a store."""
 
 import json
+import pickle
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from test_cli import folder, names, run, walk
 
 import pose3d
 from pose3d import batch
-from pose3d.batch.remote import address_of
+from pose3d.batch.remote import address_of, placed
 from pose3d.errors import PoseError, UsageError
 from pose3d.sequence import Recording
 
@@ -119,6 +120,10 @@ def test_the_command_line_takes_an_address(
     assert first.exit_code == 0, first.output
     assert f"  {where}/a.pose3d.npz" in first.stdout
     assert names(tmp_path / "out") == ["a.pose3d.npz", "b.pose3d.npz"]
+    work = placed(batch.Work(batch.infer, batch.Options()), Path(where))
+    there = batch.Job(folder / "a.mp4", {"npz": Path(where) / "a.pose3d.npz"})
+    for some in (work, pickle.loads(pickle.dumps(work))):  # as workers get it
+        assert some.settled(there).status == "skipped"
     again = run("infer", folder, "-o", where, "--save", "npz")
     assert again.stdout.count("nothing to do") == 2
     assert not list((tmp_path / "cache").rglob("*.*"))

@@ -126,7 +126,7 @@ class Helpers:
         with (
             Crew(parts, work, tally, self.places, self.logs) as crew,
             closing(_Answers(crew, parts)) as answers,
-            closing(read_ahead(pipeline.chunks(video, size), depth=1)) as batches,
+            closing(read_ahead(pipeline.chunks(video, CHUNK), depth=1)) as batches,
         ):
             for batch in progress.waiting("decode", batches):
                 with progress.stage("detect"):
