@@ -219,9 +219,8 @@ def timed(owner: Any, method: str, name: str, laps: Laps, device: Any) -> Iterat
 
 def run_of(detector: Any, options: Options) -> dict[str, Any]:
     """With what and how a detector runs."""
-    precision = getattr(getattr(detector, "parts", None), "precision", None)
-    engine = "openvino" if precision else "torch"
-    precision = precision or {
+    parts = getattr(detector, "parts", None)
+    precision = getattr(parts, "precision", None) or {
         "torch.float32": "fp32",
         "torch.float16": "fp16",
         "torch.bfloat16": "bf16",
@@ -230,7 +229,7 @@ def run_of(detector: Any, options: Options) -> dict[str, Any]:
         "detector": options.weights("detector"),
         "lifter": options.weights("lifter"),
         "device": str(detector.device),
-        "engine": engine,
+        "engine": getattr(parts, "engine", "torch"),
         "precision": precision,
     }
 

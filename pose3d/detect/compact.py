@@ -186,10 +186,13 @@ class Regions:
 
     Attributes
     ----------
+    engine
+        What that is.
     streams
         How many threads may work at once, each with pictures of its own.
     """
 
+    engine = "torch"
     streams = 1
     dense: Callable[[Tensor], Maps]
     box_head: Callable[[Tensor], tuple[Tensor, Tensor]]

@@ -71,6 +71,8 @@ class OpenVINORCNN(Regions):
         If OpenVINO does not work on this machine.
     """
 
+    engine = "openvino"
+
     def __init__(self, network: CompactRCNN, precision: str = "auto") -> None:
         threads = torch.get_num_threads()
         self.streams = min(threads, MAX_STREAMS)
