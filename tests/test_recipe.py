@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from imitate import Scene, detected, lifted, walker
+from imitate import MOTION, Scene, detected, lifted, motion, walker
 from numpy.typing import NDArray
 
 from pose3d import pipeline
@@ -148,6 +148,25 @@ def test_each_scene_has_its_world(scene: Scene) -> None:
     assert "cuts between 2 scenes" in result.meta["warnings"][-1]
     for person in result.people:
         np.testing.assert_allclose(person.pose.world[0, 0, [0, 2]], 0, atol=1e-6)
+
+
+@pytest.mark.skipif(not MOTION.is_dir(), reason="the motion archives are not here")
+def test_a_boxers_punches_are_as_fast_in_the_world() -> None:
+    """What follows the lifter takes no speed from the wrists either."""
+    whole = motion("cmu.npz", "cmu_14_02", (0, 1.4, 4))
+    rows = slice(400, 1000)
+    joints, keypoints = whole.joints[rows], whole.keypoints[rows]
+    scene = Scene(whole.times[:600], joints, keypoints, whole.intrinsics, whole.rotation)
+    relative = (joints - joints[:, :1]).astype(np.float32)
+    recording = pipeline.lift(recorded(scene), lifter=lambda *_: relative, focal_length=1100)
+    world = recording.people[0].pose.world.astype(float)
+    for wrist in (13, 16):
+        true, found = (
+            np.linalg.norm(np.diff(path[:, wrist], axis=0), axis=1) * 50 for path in (joints, world)
+        )
+        peaks = np.argsort(true)[-20:]
+        assert true[peaks].mean() > 4
+        assert found[peaks].mean() > 0.95 * true[peaks].mean()
 
 
 def test_heights_are_read_as_people_write_them() -> None:
