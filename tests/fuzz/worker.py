@@ -7,6 +7,7 @@ import contextlib
 import mmap
 import os
 import random
+import re
 import resource
 import sys
 import tempfile
@@ -15,7 +16,6 @@ from pathlib import Path
 
 CORPUS = Path(__file__).with_name("corpus")
 LONGEST = 64 << 10  # bytes of an input
-HEADROOM = 3 << 30  # bytes of memory that are the process' own or too many
 
 
 def main(name: str, engine: str, seconds: float, seed: int, count_file: str) -> None:
@@ -30,7 +30,8 @@ def main(name: str, engine: str, seconds: float, seed: int, count_file: str) -> 
         from . import targets
     from . import judge
 
-    resource.setrlimit(resource.RLIMIT_DATA, (HEADROOM, HEADROOM))
+    most = _taken() + judge.BYTES
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     target = targets.TARGETS[name]
     folder = CORPUS / name
     known: set[str] = set()
@@ -49,6 +50,13 @@ def main(name: str, engine: str, seconds: float, seed: int, count_file: str) -> 
 
         run = {"atheris": _atheris, "hypothesis": _hypothesis, "mutate": _mutate}[engine]
         run(target, attempt, max(end - time.monotonic(), 1), seed, folder)
+
+
+def _taken() -> int:
+    """Bytes of memory that this process has before it reads anything."""
+    status = Path("/proc/self/status").read_text("ascii")
+    (kilobytes,) = re.findall(r"VmData:\s*(\d+) kB", status)
+    return 1024 * int(kilobytes)
 
 
 def _atheris(target, attempt, seconds: float, seed: int, folder: Path) -> None:  # type: ignore[no-untyped-def]
