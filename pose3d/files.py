@@ -24,6 +24,7 @@ def replacing(path: Path) -> Iterator[Path]:
     PoseError
         If the folder cannot be written to.
     """
+    _check_local(path)
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,6 +69,23 @@ def _lives(process: int) -> bool:
     return True
 
 
+def address_of(path: Path) -> str | None:
+    """The address, such as ``s3://bucket/out``, that a path was; None for one of this machine.
+
+    :class:`~pathlib.Path` leaves out one of the two slashes.
+    """
+    scheme, colon, rest = path.as_posix().partition(":/")
+    named = scheme[:1].isalpha() and scheme.isalnum() and len(scheme) > 1  # C:/ is a drive
+    if not colon or not named:
+        return None
+    return f"{scheme}:///{rest}" if scheme == "file" else f"{scheme}://{rest}"
+
+
+def shown(path: Path) -> str:
+    """A path or address as somebody wrote it."""
+    return address_of(path) or str(path)
+
+
 def check_writable(folder: Path) -> None:
     """See before hours of work that files can be put in `folder`, which need not exist yet.
 
@@ -76,6 +94,7 @@ def check_writable(folder: Path) -> None:
     PoseError
         If they cannot.
     """
+    _check_local(folder)
     nearest = folder.absolute()
     while not nearest.exists():
         nearest = nearest.parent
@@ -83,3 +102,8 @@ def check_writable(folder: Path) -> None:
         raise PoseError(f"{nearest} is a file, so {folder} cannot be a folder: give another -o")
     if not os.access(nearest, os.W_OK):
         raise PoseError(f"{nearest} cannot be written to: give another folder with -o")
+
+
+def _check_local(path: Path) -> None:
+    if address := address_of(path):
+        raise PoseError(f"{address}: only infer and detect write to stores; give a folder here")

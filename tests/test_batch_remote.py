@@ -16,8 +16,9 @@ from test_cli import folder, names, run, walk
 
 import pose3d
 from pose3d import batch
-from pose3d.batch.remote import address_of, placed
+from pose3d.batch.remote import placed
 from pose3d.errors import PoseError, UsageError
+from pose3d.files import address_of
 from pose3d.sequence import Recording
 
 Run = Callable[..., Result]
@@ -127,6 +128,12 @@ def test_the_command_line_takes_an_address(
     again = run("infer", folder, "-o", where, "--save", "npz")
     assert again.stdout.count("nothing to do") == 2
     assert not list((tmp_path / "cache").rglob("*.*"))
+    recording = tmp_path / "out" / "a.pose3d.npz"
+    for command, save in (("render", "html"), ("export", "csv"), ("lift", "npz")):
+        other = run(command, recording, "-o", f"{where}2", "--save", save)
+        assert other.exit_code == 1
+        assert "only infer and detect write to stores" in other.stderr
+    assert not (tmp_path / "out2").exists()
     assert run("infer", folder, "-o", "gopher://hole/out").exit_code == 2
 
 

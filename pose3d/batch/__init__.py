@@ -4,7 +4,6 @@ from pose3d.batch.drawing import export, render, video_of
 from pose3d.batch.inputs import OURS, PICTURES, RECORDINGS, VIDEOS, Input, Job, expand, plan
 from pose3d.batch.many import Manner, forecast, infer_many, perform
 from pose3d.batch.outcome import DIFFERENT, DONE, FAILED, SKIPPED, Outcome
-from pose3d.batch.remote import shown
 from pose3d.batch.report import Report, table
 from pose3d.batch.run import Listener, attempt
 from pose3d.batch.stages import detect, infer, lift
@@ -39,7 +38,6 @@ __all__ = [
     "perform",
     "plan",
     "render",
-    "shown",
     "table",
     "video_of",
 ]

@@ -12,12 +12,13 @@ from pose3d.batch.devices import on_devices
 from pose3d.batch.inputs import VIDEOS, Job, expand, plan
 from pose3d.batch.on_ray import on_ray
 from pose3d.batch.outcome import Outcome
-from pose3d.batch.remote import address_of, placed
+from pose3d.batch.remote import placed
 from pose3d.batch.report import Report, default_path
 from pose3d.batch.run import Engine, Listener, Results, preview, run, shard_of
 from pose3d.batch.stages import infer
 from pose3d.batch.work import Work
 from pose3d.errors import UsageError
+from pose3d.files import address_of
 from pose3d.look import WRITTEN
 
 Paths = str | os.PathLike[str]

@@ -14,10 +14,10 @@ from typing import Any
 from pose3d.batch.dealing import Turns
 from pose3d.batch.inputs import Job
 from pose3d.batch.outcome import Outcome
-from pose3d.batch.remote import address_of
 from pose3d.batch.run import Listener, attempt, longest_first
 from pose3d.batch.work import Work
 from pose3d.errors import PoseError, UsageError
+from pose3d.files import address_of
 from pose3d.progress import Progress
 
 _log = logging.getLogger(__name__)

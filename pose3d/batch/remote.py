@@ -4,8 +4,6 @@ A job's files are made in a folder of this machine, where its journal stays unti
 put under their final names when they are whole. What is there already is decided as for files of
 this machine, by the facts of the recording, of which only these are fetched. A job that goes on
 from an earlier one's files fetches those.
-
-:class:`~pathlib.Path` writes one of the two slashes of an address; here it has both again.
 """
 
 import hashlib
@@ -22,26 +20,13 @@ from pose3d.batch.inputs import Job
 from pose3d.batch.outcome import DIFFERENT, MAX_META, SKIPPED, Outcome
 from pose3d.batch.work import Work
 from pose3d.errors import PoseError, UsageError
+from pose3d.files import address_of, shown
 from pose3d.journal import parts_of
 from pose3d.progress import Progress
 from pose3d.weights.cache import cache_folder
 
 # Stores in which a file that is being put is not there before it is whole; elsewhere it is renamed.
 WHOLE = frozenset(["abfs", "abfss", "adl", "az", "gcs", "gs", "memory", "oci", "oss", "s3", "s3a"])
-
-
-def address_of(path: Path) -> str | None:
-    """The address that a path was; None for a path of this machine."""
-    scheme, colon, rest = path.as_posix().partition(":/")
-    named = scheme[:1].isalpha() and scheme.isalnum() and len(scheme) > 1  # C:/ is a drive
-    if not colon or not named:
-        return None
-    return f"{scheme}:///{rest}" if scheme == "file" else f"{scheme}://{rest}"
-
-
-def shown(path: Path) -> str:
-    """A path or address as somebody wrote it."""
-    return address_of(path) or str(path)
 
 
 def placed(work: Work, output: Path | None) -> Work:

@@ -13,10 +13,9 @@ from typing import Any
 
 from pose3d.batch.inputs import Job
 from pose3d.batch.outcome import DONE, FAILED, SKIPPED, Outcome
-from pose3d.batch.remote import address_of
 from pose3d.counted import counted
 from pose3d.errors import PoseError
-from pose3d.files import check_writable
+from pose3d.files import address_of, check_writable
 
 MAX_LINE = 1 << 20  # bytes
 

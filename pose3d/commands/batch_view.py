@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from pose3d.batch import DIFFERENT, DONE, FAILED, SKIPPED, Job, Listener, Outcome, shown, table
+from pose3d.batch import DIFFERENT, DONE, FAILED, SKIPPED, Job, Listener, Outcome, table
 from pose3d.commands.console import Bars, Console
 from pose3d.counted import counted
+from pose3d.files import shown
 
 
 class BatchView(Listener):
