@@ -46,7 +46,7 @@ def calibration(path: str | PathLike[str]) -> Calibration:
     if name is None and len(cameras) == 1:
         name = next(iter(cameras))
     if name is None or name not in cameras:
-        names = ", ".join(sorted(cameras)) or "none"
+        names = ", ".join(name[:40] for name in sorted(cameras)[:10]) or "none"
         raise PoseError(f"{file} holds the cameras {names}: choose one with {file}:NAME")
     return cameras[name]
 
@@ -111,11 +111,13 @@ def _table(values: dict[str, Any]) -> Calibration | None:
         return None
     if values.get("fisheye"):
         raise ValueError("a fisheye lens, which is not supported")
+    size = _first(values, "size", "image_size")
+    numbers = isinstance(size, list) and all(type(side) in (int, float) for side in size)
     distortion = _first(values, "distortion", "distortions", "dist", "distortion_coefficients")
     return Calibration(
         np.array(_data(matrix), float).reshape(3, 3),
         np.array(_data(distortion) if distortion is not None else [], float).ravel(),
-        _first(values, "size", "image_size"),
+        [float(side) for side in size] if numbers else size,
     )
 
 
