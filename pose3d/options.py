@@ -21,7 +21,7 @@ STEPS = ("clean", "steady", "world", "feet")
 SHORT_SIDES = (64, 4096)  # pixels that the detector's input may have
 DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu)(:\d+)?")
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
-ENGINES = ("auto", "torch", "openvino")
+ENGINES = ("auto", "torch", "openvino", "triton")
 
 
 @dataclass(frozen=True)

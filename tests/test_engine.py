@@ -137,12 +137,16 @@ def test_the_input_is_what_the_framing_shows() -> None:
 
 
 def test_auto_takes_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pose3d.detect.engine.find_spec", lambda name: object())
+    gpu = torch.device("cuda")
+    for module in ("engine", "base"):
+        monkeypatch.setattr(f"pose3d.detect.{module}.find_spec", lambda name: object())
     assert choose_engine("auto", CPU) == "openvino"
-    assert choose_engine("auto", torch.device("cuda")) == "torch"
+    assert choose_engine("auto", gpu) == "triton"
     assert choose_engine("torch", CPU) == "torch"
-    monkeypatch.setattr("pose3d.detect.engine.find_spec", lambda name: None)
+    for module in ("engine", "base"):
+        monkeypatch.setattr(f"pose3d.detect.{module}.find_spec", lambda name: None)
     assert choose_engine("auto", CPU) == "torch"
+    assert choose_engine("auto", gpu) == "torch"
 
 
 def test_an_engine_that_cannot_be_had_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from pose3d.errors import UsageError
-from pose3d.lift import lifter as module
 from pose3d.lift.lifter import Lifter
 from pose3d.lift.network import TemporalModel
 from pose3d.skeleton import COCO, H36M
@@ -66,7 +65,7 @@ def test_long_sequences_are_lifted_in_pieces_alike(
     times = np.arange(300) / 50
     arguments = moving(times), np.full((300, 17), 0.8), times, SIZE
     whole = lifter(*arguments)
-    monkeypatch.setattr(module, "CHUNK", 64)
+    monkeypatch.setattr(lifter, "chunk", 64)
     np.testing.assert_allclose(lifter(*arguments), whole, atol=2e-5)
 
 

@@ -119,7 +119,7 @@ OPTIONS: dict[str, Callable[[F], F]] = {
     ),
     "engine": click.option(
         "--engine", default="auto", show_default=True,
-        type=click.Choice(["auto", "torch", "openvino"]),
+        type=click.Choice(["auto", "torch", "openvino", "triton"]),
         help="What runs the detector; auto is OpenVINO on a CPU, where it is installed.",
     ),
     "short_side": click.option(

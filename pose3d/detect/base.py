@@ -4,6 +4,7 @@ import ctypes
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from typing import TypeVar
 
 import numpy as np
@@ -39,6 +40,11 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     if name not in PRECISIONS:
         raise UsageError(f"no precision is called {name!r}: try auto, {', '.join(PRECISIONS)}")
     return PRECISIONS[name]
+
+
+def kernels_run_on(device: torch.device) -> bool:
+    """Whether a device is a GPU that our own kernels (`detect.kernels`) can be compiled for."""
+    return device.type == "cuda" and find_spec("triton") is not None
 
 
 def keep_memory() -> None:

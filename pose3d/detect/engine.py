@@ -1,4 +1,4 @@
-"""What runs the compact network's dense part and heads: torch, or on a CPU OpenVINO.
+"""What runs the compact network's dense part and heads: torch, on a CPU OpenVINO, on a GPU Triton.
 
 Most of a frame's time on a CPU are these: convolutions of one picture. OpenVINO (Intel,
 Apache-2.0; for x86 and ARM) fuses and lays these out better than torch runs them one by one.
@@ -13,17 +13,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pose3d.detect.base import kernels_run_on
 from pose3d.detect.compact import JOINTS, REGION, CompactRCNN, Maps, Regions
 from pose3d.errors import PoseError, UsageError
 
-ENGINES = ("auto", "torch", "openvino")
+ENGINES = ("auto", "torch", "openvino", "triton")
 EXAMPLE = (64, 96)  # height and width to trace the network with; any multiples of 32
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}  # precisions as OpenVINO calls them
 MAX_STREAMS = 8  # pictures at once; each takes memory for its maps
 
 
 def choose_engine(name: str, device: torch.device) -> str:
-    """``auto`` is OpenVINO on a CPU, where it is installed.
+    """``auto`` is OpenVINO on a CPU, and on a GPU Triton (`detect.gpu`), where it is installed.
 
     Raises
     ------
@@ -35,8 +36,11 @@ def choose_engine(name: str, device: torch.device) -> str:
     if name not in ENGINES:
         raise UsageError(f"no engine is called {name!r}: try {', '.join(ENGINES)}")
     there = find_spec("openvino") is not None
+    compiles = kernels_run_on(device)
     if name == "auto":
-        return "openvino" if there and device.type == "cpu" else "torch"
+        return "triton" if compiles else "openvino" if there and device.type == "cpu" else "torch"
+    if name == "triton" and not compiles:
+        raise UsageError(f"triton does not run on {device}: leave --engine out")
     if name == "openvino" and device.type != "cpu":
         raise UsageError(f"openvino does not run on {device}: add --device cpu, or --engine torch")
     if name == "openvino" and not there:

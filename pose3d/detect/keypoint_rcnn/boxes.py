@@ -20,22 +20,25 @@ def sides(boxes: Tensor, extent: float) -> Tensor:
 
 
 def decode(deltas: Tensor, boxes: Tensor, extent: float) -> Tensor:
-    """Boxes (N, 4) moved and scaled by dx, dy, dw, dh (N, 4), as R-CNN has it."""
+    """Boxes (..., 4) moved and scaled by dx, dy, dw, dh (..., 4), as R-CNN has it."""
     size = sides(boxes, extent)
-    centre = boxes[:, :2] + size / 2 + deltas[:, :2] * size
-    half = deltas[:, 2:].clamp(max=MAX_LOG_SCALE).exp() * size / 2
-    return torch.cat([centre - half, centre + half - extent], 1)
+    centre = boxes[..., :2] + size / 2 + deltas[..., :2] * size
+    half = deltas[..., 2:].clamp(max=MAX_LOG_SCALE).exp() * size / 2
+    return torch.cat([centre - half, centre + half - extent], -1)
 
 
-def clip(boxes: Tensor, width: float, height: float, extent: float) -> Tensor:
-    """Boxes (N, 4) cut to a picture."""
-    limit = boxes.new_tensor([width, height, width, height]) - extent
+def clip(boxes: Tensor, width: float | Tensor, height: float | Tensor, extent: float) -> Tensor:
+    """Boxes (..., 4) cut to a picture; of several pictures its sides are (..., 1)."""
+    if isinstance(width, Tensor) and isinstance(height, Tensor):
+        limit = torch.stack([width, height, width, height], -1) - extent
+    else:
+        limit = boxes.new_tensor([width, height, width, height]) - extent
     return torch.minimum(boxes.clamp(min=0), limit)
 
 
 def at_least(boxes: Tensor, side: float) -> Tensor:
-    """Whether both sides of boxes (N, 4), without `extent`, are `side` or longer."""
-    return (sides(boxes, 0) >= side).all(1)
+    """Whether both sides of boxes (..., 4), without `extent`, are `side` or longer."""
+    return (sides(boxes, 0) >= side).all(-1)
 
 
 def suppress(
@@ -52,11 +55,14 @@ def suppress(
     inclusive
         Whether a box goes at the threshold itself, else only above it.
     """
-    limit = np.float32(threshold)
-    if inclusive:
-        limit = np.nextafter(limit, np.float32(0))
     edges = torch.cat([boxes[:, :2], boxes[:, 2:] + extent], 1)
-    return batched_nms(edges, scores, groups, float(limit))
+    return batched_nms(edges, scores, groups, limit(threshold, inclusive))
+
+
+def limit(threshold: float, inclusive: bool) -> float:
+    """The overlap above which a box goes, if it goes above a threshold or already at it."""
+    single = np.float32(threshold)
+    return float(np.nextafter(single, np.float32(0)) if inclusive else single)
 
 
 def pyramid_levels(boxes: Tensor, extent: float, inside: float, outside: float) -> Tensor:

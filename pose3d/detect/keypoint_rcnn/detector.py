@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pose3d.detect.base import PeopleFinder
+from pose3d.detect.base import PeopleFinder, kernels_run_on
 from pose3d.detect.keypoint_rcnn.network import SHORT_SIDE, Detections, KeypointRCNN
 from pose3d.sequence import People
 
@@ -27,7 +27,8 @@ class KeypointRCNNDetector(PeopleFinder):
         Of the network's input, pixels.
     device, precision, min_score, max_people
         As for :class:`~pose3d.detect.base.PeopleFinder`; `min_score` is of the box, and ``auto`` is
-        single precision everywhere, because results shall equal the original program's.
+        single precision everywhere, because results shall equal the original program's; half
+        precision on a GPU runs whole batches (:mod:`~pose3d.detect.keypoint_rcnn.batched`).
     """
 
     network: KeypointRCNN
@@ -45,6 +46,11 @@ class KeypointRCNNDetector(PeopleFinder):
         precision = "fp32" if precision == "auto" else precision
         super().__init__(network, device, precision, min_score, max_people)
         self.short_side = short_side
+        self._run = None
+        if self.dtype != torch.float32 and kernels_run_on(self.device):
+            from pose3d.detect.keypoint_rcnn.batched import BatchedRCNN
+
+            self._run = BatchedRCNN(self.network, self.dtype)
 
     def find(self, pictures: Sequence[NDArray[np.uint8]]) -> list[People]:
         """People of pictures that have been checked."""
@@ -55,6 +61,7 @@ class KeypointRCNNDetector(PeopleFinder):
                 short_side=self.short_side,
                 min_score=self.min_score,
                 max_people=self.max_people,
+                run=self._run,
             )
         return [self._people(answer) for answer in found]
 

@@ -21,6 +21,8 @@ class Dialect:
     ----------
     resize
         From a picture to the network's input, see :mod:`~pose3d.detect.keypoint_rcnn.resize`.
+    resizes_anywhere
+        Whether that takes tensors as well, and works on the device that they are on.
     mean, std
         Of the input's channels.
     cell_anchors
@@ -59,6 +61,7 @@ class Dialect:
     mean: Triple
     std: Triple
     cell_anchors: Callable[[int, int], Tensor]
+    resizes_anywhere: bool = False
     stride_of_input: bool = False
     extent: float = 0.0
     clipped_to_padding: bool = False
@@ -102,6 +105,7 @@ DETECTRON = Dialect(
 
 TORCHVISION = Dialect(
     resize=torchvision,
+    resizes_anywhere=True,
     mean=(0.485, 0.456, 0.406),
     std=(0.229, 0.224, 0.225),
     cell_anchors=anchors.rounded,

@@ -1,6 +1,6 @@
 """Keypoint R-CNN with a feature pyramid (He et al., "Mask R-CNN", ICCV 2017), start to end."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -89,12 +89,13 @@ class KeypointRCNN(nn.Module):
 
     def forward(
         self,
-        pictures: Sequence[NDArray[np.uint8]],
+        pictures: Sequence[NDArray[np.uint8] | Tensor],
         *,
         short_side: int = SHORT_SIDE,
         min_score: float = MIN_SCORE,
         max_people: int = MAX_PEOPLE,
         at_once: int | None = None,
+        run: Callable[..., list[Detections]] | None = None,
     ) -> list[Detections]:
         """Find people.
 
@@ -102,7 +103,8 @@ class KeypointRCNN(nn.Module):
         ----------
         pictures
             RGB uint8 (H, W, 3), of any sizes; those of equal padded size run as one batch, so that
-            no picture's answer depends on another's size.
+            no picture's answer depends on another's size. For torchvision's dialect also tensors
+            on the network's device.
         short_side
             Of the network's input; the longer side is at most 1333 / 800 times that.
         min_score, max_people
@@ -111,6 +113,9 @@ class KeypointRCNN(nn.Module):
         at_once
             Pictures in a batch; by default all, but one on a CPU, which many make no faster and
             which each costs 400 MB.
+        run
+            What finds the people of a batch instead of the network itself, such as a
+            :class:`~pose3d.detect.keypoint_rcnn.batched.BatchedRCNN` of it.
         """
         long_side = round(short_side * LONG_SIDE / SHORT_SIDE)
         inputs, frames = [], []
@@ -126,7 +131,9 @@ class KeypointRCNN(nn.Module):
             for start in range(0, len(same), at_once):
                 rows = same[start : start + at_once]
                 batch = _stack([inputs[n] for n in rows], size).to(self._device)
-                found = self._batch(batch, [frames[n] for n in rows], min_score, max_people)
+                found = (run or self._batch)(
+                    batch, [frames[n] for n in rows], min_score, max_people
+                )
                 answers.update(zip(rows, found, strict=True))
         return [answers[n] for n in range(len(pictures))]
 
@@ -148,9 +155,11 @@ class KeypointRCNN(nn.Module):
         return self.roi_heads.box_predictor.cls_score.weight.device
 
     def _prepare(
-        self, picture: NDArray[np.uint8], short_side: int, long_side: int
+        self, picture: NDArray[np.uint8] | Tensor, short_side: int, long_side: int
     ) -> tuple[Tensor, Frame]:
         d = self.dialect
+        if d.resizes_anywhere:
+            picture = torch.as_tensor(picture, device=self._device)
         values, scale = d.resize(picture, d.mean, d.std, short_side, long_side)
         (h, w), (height, width) = values.shape[1:], picture.shape[:2]
         if d.decoded_in_picture:

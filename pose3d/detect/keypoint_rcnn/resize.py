@@ -2,7 +2,7 @@
 
 Every function takes a picture, RGB uint8 (H, W, 3), the mean and deviation of its channels in the
 order of the network's, what that order is, and how long the shorter and the longer side may be;
-it returns float32 (3, h, w) on the CPU and the scale.
+it returns float32 (3, h, w) and the scale.
 """
 
 import math
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Triple = tuple[float, float, float]
-Resize = Callable[[NDArray[np.uint8], Triple, Triple, int, int], tuple[Tensor, float]]
+Resize = Callable[[Any, Triple, Triple, int, int], tuple[Tensor, float]]
 
 
 def pillow(
@@ -56,10 +56,11 @@ def opencv(
 
 
 def torchvision(
-    picture: NDArray[np.uint8], mean: Triple, std: Triple, short: int, long: int
+    picture: NDArray[np.uint8] | Tensor, mean: Triple, std: Triple, short: int, long: int
 ) -> tuple[Tensor, float]:
     """torchvision: values from 0 to 1, normalise, then interpolate between four pixels; RGB."""
-    values = (_channels_first(picture) / 255 - _column(mean)) / _column(std)
+    values = torch.as_tensor(picture).permute(2, 0, 1).float().contiguous() / 255
+    values = (values - _column(mean).to(values.device)) / _column(std).to(values.device)
     sides = picture.shape[:2]
     scale = min(short / min(sides), long / max(sides))
     size = [max(math.floor(side * scale), 1) for side in sides]

@@ -1,0 +1,152 @@
+"""The compact network on an NVIDIA GPU: half precision, and as few passes over memory as can be.
+
+Its layers are small, so that reading and writing maps takes the time, not arithmetic. Pointwise
+convolutions run as matrix products, which add their bias on the way; depthwise filters clamp what
+they read and what they write; RoIAlign reads half precision as it lies (`detect.kernels`).
+"""
+
+import copy
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pose3d.detect.compact import FLOOR, REGION, CompactRCNN, Maps, Regions
+from pose3d.detect.mobilenet import InvertedResidual, MobileNetV2
+
+
+class GpuRCNN(Regions):
+    """The dense part and the heads of a compact network, for batches of pictures.
+
+    Parameters
+    ----------
+    network
+        On a GPU; its weights are copied.
+    dtype
+        ``torch.float16`` or ``torch.bfloat16``.
+    """
+
+    def __init__(self, network: CompactRCNN, dtype: torch.dtype) -> None:
+        fast = copy.deepcopy(network).eval().requires_grad_(False)
+        fast = fast.to(dtype).to(memory_format=torch.channels_last)
+        fast.rpn.shapes = network.rpn.shapes  # of anchors; half precision would move them
+        fast.body = Body(fast.body)  # type: ignore[assignment]
+        _exchange(fast)
+        self._network, self.dtype = fast, dtype
+        self.box_head = fast.box_head
+        self.keypoint_head = fast.keypoint_head
+        self.box_step = network.box_step
+
+    def dense(self, pictures: Tensor) -> Maps:
+        """Everything before regions of pictures (B, 3, H, W), RGB in [0, 255], sides of 32."""
+        x = pictures.to(self.dtype, memory_format=torch.channels_last)
+        with torch.autocast("cuda", enabled=False):
+            return self._network.dense(x)
+
+    def classify(self, maps: Maps, regions: Tensor) -> tuple[Tensor, Tensor]:
+        """Person logits (B, R) and deltas (B, R, 4) of regions (B, R, 4)."""
+        from pose3d.detect.kernels import roi_align
+
+        picture = torch.arange(len(regions), device=regions.device).repeat_interleave(
+            regions.shape[1]
+        )
+        rows = torch.cat([picture[:, None].to(regions), regions.flatten(0, 1)], 1)
+        pooled = roi_align([maps.middle], rows, 7, (8,), 2)
+        logits, deltas = self.box_head(pooled)
+        return logits.float().view(regions.shape[:2]), deltas.float().view(regions.shape)
+
+    def heatmaps(self, maps: Maps, picture: Tensor, regions: Tensor) -> Tensor:
+        """Keypoint logits (R, 17, 56 * 56 + 1) of regions (R, 4) of pictures `picture` (R,)."""
+        from pose3d.detect.kernels import roi_align
+
+        rows = torch.cat([picture[:, None].to(regions), regions], 1)
+        pooled = roi_align([maps.fine], rows, REGION, (4,), 2)
+        prior = roi_align([maps.prior.clamp(min=FLOOR)], rows, 2 * REGION, (4,), 1)
+        with torch.autocast("cuda", enabled=False):
+            return self.keypoint_head(pooled, prior)
+
+
+class Pointwise(nn.Module):
+    """A 1 x 1 convolution as a matrix product over pixels."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(conv.weight.flatten(1).contiguous(), False)
+        self.bias = conv.bias
+        self.out_channels = conv.out_channels
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        return F.linear(x.permute(0, 2, 3, 1), self.weight, self.bias).permute(0, 3, 1, 2)
+
+
+class Depthwise(nn.Module):
+    """A 3 x 3 filter a channel, with the clamps before and after it.
+
+    `before` is added to what it reads: the bias of the convolution before.
+    """
+
+    def __init__(
+        self, conv: nn.Conv2d, *, clamps: bool = False, before: Tensor | None = None
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(conv.weight.flatten(1).T.contiguous(), False)
+        self.bias, self.before = conv.bias, before
+        self.stride, self.clamps = conv.stride[0], clamps
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        from pose3d.detect.kernels import depthwise
+
+        return depthwise(
+            x, self.weight, self.bias, stride=self.stride, before=self.before,
+            clamps_before=self.clamps, clamps=self.clamps,
+        )  # fmt: skip
+
+
+class Residual(nn.Module):
+    """What :class:`~pose3d.detect.mobilenet.InvertedResidual` does, in three passes."""
+
+    def __init__(self, block: InvertedResidual, before: Tensor | None = None) -> None:
+        super().__init__()
+        self.expand = Pointwise(block.expand) if block.expand is not None else nn.Identity()
+        self.depthwise = Depthwise(block.depthwise, clamps=True, before=before)
+        self.project = Pointwise(block.project)
+        self.skip = block.skip
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        y = self.project(self.depthwise(self.expand(x)))
+        return y.add_(x) if self.skip else y
+
+
+class Body(nn.Module):
+    """What :class:`~pose3d.detect.mobilenet.MobileNetV2` does."""
+
+    def __init__(self, body: MobileNetV2) -> None:
+        super().__init__()
+        self.taps = body.TAPS
+        self.stem = body.stem
+        # The first depthwise filter adds the stem's bias and clamps, as it reads anyway.
+        before, self.stem.bias = self.stem.bias, None
+        first, *others = (cast("InvertedResidual", block) for block in body.blocks)
+        self.blocks = nn.ModuleList([Residual(first, before), *map(Residual, others)])
+        self.head = Pointwise(body.head)
+
+    def forward(self, x: Tensor) -> list[Tensor]:  # noqa: D102
+        x = self.stem(x)
+        taps = []
+        for n, block in enumerate(self.blocks):
+            x = block(x)
+            if n in self.taps:
+                taps.append(x)
+        return [*taps, self.head(x).clamp_(0, 6)]
+
+
+def _exchange(module: nn.Module) -> None:
+    """Put our own layers in the place of convolutions, all through a network."""
+    for name, child in module.named_children():
+        if not isinstance(child, nn.Conv2d):
+            _exchange(child)
+        elif child.kernel_size == (1, 1):
+            setattr(module, name, Pointwise(child))
+        elif child.groups > 1:
+            setattr(module, name, Depthwise(child))
