@@ -90,6 +90,7 @@ def detector(console: Console, **chosen: Any) -> None:
 @click.option("--channels", type=click.IntRange(1), metavar="N", help="Of every layer.")
 @click.option("--outputs", type=click.IntRange(1), metavar="N", help="Frames lifted a sequence.")
 @click.option("--held-out", type=FILE, metavar="FILE.npz", help="The same, to judge on.")
+@click.option("--init", metavar="NAME|URL|FILE", help="Lifter of the same shape to start from.")
 @schedule
 @options("device", *COMMON)
 @click.pass_obj

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from pose3d.detect.base import choose_device
 from pose3d.evaluate.lifter import evaluate_lifter
-from pose3d.lift import normalise
+from pose3d.lift import load_lifter, normalise
 from pose3d.lift.lifter import Lifter
 from pose3d.lift.network import TemporalModel
 from pose3d.train import cameras, motion
@@ -37,6 +37,8 @@ class Recipe:
         Folder of ``temporal.safetensors`` and of the state to resume from.
     held_out
         An archive to judge on; without it nothing is judged.
+    init
+        A lifter of the same shape to start from, by name, URL or path; else from nothing.
     steps, batch
         Length of the schedule, and sequences a step.
     outputs
@@ -50,9 +52,10 @@ class Recipe:
     archives: tuple[Path, ...]
     out: Path
     held_out: Path | None = None
+    init: str | None = None
     filter_widths: tuple[int, ...] = (3, 3, 3, 5)
     channels: int = 768
-    dropout: float = 0.2
+    dropout: float = 0.1
     steps: int = 30_000
     batch: int = 1024
     outputs: int = 5
@@ -80,6 +83,8 @@ def train(recipe: Recipe, log: Callable[[str], None] = print) -> None:
         "channels": recipe.channels, "causal": False,
     }  # fmt: skip
     network = TemporalModel(**config, dropout=recipe.dropout).to(device)  # type: ignore[arg-type]
+    if recipe.init:
+        network.load_state_dict(load_lifter(recipe.init, "cpu").network.state_dict())
     average = {k: v.detach().clone() for k, v in network.state_dict().items()}
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=recipe.rate, weight_decay=recipe.weight_decay, fused=True
@@ -154,8 +159,22 @@ def draw_batch(
 
 
 def pose_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean distance of the joints, plus that after the best common scale."""
-    factor = (predicted * target).sum((1, 2)) / (predicted**2).sum((1, 2)).clamp(min=1e-6)
-    rescaled = predicted * factor.detach()[:, None, None]
+    """Mean distance of the joints (B, 17, 3), plus that after the best similarity transform.
+
+    The transform is taken as given: nothing is learned through it.
+    """
     plain = (predicted - target).norm(dim=-1).mean()
-    return plain + 0.5 * (rescaled - target).norm(dim=-1).mean()
+    middle, goal = predicted.mean(1, keepdim=True), target.mean(1, keepdim=True)
+    rotation = _turn(predicted.detach() - middle.detach(), target - goal)
+    turned = torch.einsum("bij,bkj->bki", rotation, predicted - middle)
+    factor = (turned * (target - goal)).sum((1, 2)) / (turned**2).sum((1, 2)).clamp(min=1e-6)
+    placed = turned * factor.detach()[:, None, None]
+    return plain + (placed - (target - goal)).norm(dim=-1).mean()
+
+
+def _turn(points: Tensor, goal: Tensor) -> Tensor:
+    """Rotations (B, 3, 3) that bring centred points (B, 17, 3) nearest to the goal: Kabsch."""
+    u, _, v = torch.linalg.svd(torch.einsum("bki,bkj->bij", goal, points))
+    handed = torch.ones_like(u[:, 0])
+    handed[:, 2] = torch.linalg.det(u @ v)
+    return (u * handed[:, None]) @ v

@@ -1,8 +1,8 @@
 """Motion capture on the device, and endless variety made of it.
 
 Archives hold people of few builds doing few things. Every sequence drawn is a new one: another
-build, another speed, the legs of one clip under the upper body of another, limbs turned, mirrored,
-tilted.
+build, another speed, the legs of one clip under the upper body of another, arms and legs of
+others, limbs turned and bent, mirrored, tilted.
 """
 
 import math
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pose3d.errors import PoseError
@@ -23,6 +24,11 @@ UPPER = tuple(range(7, 17))
 # Where limbs hang, and what turns with them: trunk, legs, arms.
 LIMBS = ((0, range(7, 22)), (1, range(2, 4)), (4, range(5, 7)), (11, range(12, 14)),
          (14, range(15, 17)))  # fmt: skip
+# Limbs that may be another's: where such limbs hang at both sides, and their joints.
+OTHERS = (((11, 14), range(11, 14)), ((11, 14), range(14, 17)), ((4, 1), range(1, 4)),
+          ((4, 1), range(4, 7)))  # fmt: skip
+HINGES = ((1, 2, 3), (4, 5, 6), (11, 12, 13), (14, 15, 16))
+STIFFEST = 2.7  # radians that a knee or elbow bends at most
 # Bones that grow together: thighs, shins, hips, trunk, neck and head, shoulders, arms, forearms.
 BONE_GROUPS = (0, 1, 2, 3, 1, 2, 3, 4, 4, 5, 5, 6, 7, 8, 6, 7, 8)
 
@@ -37,8 +43,11 @@ class MotionBank:
         (N, 22, 3) absolute Human3.6M joints and five face points, metres, y up.
     start, length
         (C,) rows of each clip.
+    clip
+        (N,) which clip a row is of.
     chance
-        (C,) how often it is drawn: equal by subject, then by clip.
+        (N,) how often a row is drawn: equal by subject, then by clip, then by how far the pose is
+        from the mean one, so that standing about does not fill the batch.
     names
         (C,) of the clips' actions.
     """
@@ -46,6 +55,7 @@ class MotionBank:
     points: Tensor
     start: Tensor
     length: Tensor
+    clip: Tensor
     chance: Tensor
     names: tuple[str, ...]
 
@@ -67,14 +77,29 @@ def load_motion(paths: list[Path], device: torch.device) -> MotionBank:
         except (OSError, KeyError, ValueError) as error:
             raise PoseError(f"{path} is no motion archive ({error})") from error
     names, index = np.unique(subject, return_inverse=True)
-    chance = 1 / np.bincount(index)[index] / len(names)
+    frames = np.concatenate(length)
+    clip = torch.from_numpy(np.repeat(np.arange(len(frames)), frames))
+    share = torch.from_numpy(1 / np.bincount(index)[index] / len(names))
+    everything = torch.from_numpy(np.concatenate(points))
     return MotionBank(
-        torch.from_numpy(np.concatenate(points)).to(device),
+        everything.to(device),
         torch.from_numpy(np.concatenate(start)).long().to(device),
-        torch.from_numpy(np.concatenate(length)).long().to(device),
-        torch.from_numpy(chance).float().to(device),
+        torch.from_numpy(frames).long().to(device),
+        clip.to(device),
+        (share[clip] * _rarity(everything, clip, share)).float().to(device),
         tuple(action),
     )
+
+
+def _rarity(points: Tensor, clip: Tensor, share: Tensor) -> Tensor:
+    """(N,) distance of every row's pose from the mean one, with a mean of 1 / length per clip."""
+    rotation = _about_up(-_heading(points[None])[0])
+    pose = torch.einsum("nij,nkj->nki", rotation, points[:, :17] - points[:, :1])
+    length = torch.bincount(clip)
+    mean = (pose * (share / length)[clip, None, None]).sum(0)
+    distance = (pose - mean).norm(dim=-1).mean(-1).double()
+    total = torch.zeros(len(length), dtype=torch.double).index_add_(0, clip, distance)
+    return distance / total[clip]
 
 
 def draw(bank: MotionBank, count: int, frames: int, chance: torch.Generator) -> Tensor:
@@ -87,11 +112,8 @@ def draw(bank: MotionBank, count: int, frames: int, chance: torch.Generator) -> 
     def normal(*shape: int) -> Tensor:
         return torch.randn(count, *shape, generator=chance, device=device)
 
-    points = _clips(bank, frames, uniform, chance)
-    other = _clips(bank, frames, uniform, chance)
-    swap = uniform(0, 1) < 0.35
-    points = torch.where(swap[:, None, None, None], with_upper_body_of(points, other), points)
-    points = bent(points, uniform, normal)
+    points = mixed(_clips(bank, frames, uniform, chance), uniform)
+    points = flexed(bent(points, uniform, normal), uniform, normal)
     points = resize(points, _proportions(uniform, normal))
     points = torch.where((uniform(0, 1) < 0.5)[:, None, None, None], mirrored(points), points)
     return tilted(points, uniform, normal)
@@ -100,21 +122,57 @@ def draw(bank: MotionBank, count: int, frames: int, chance: torch.Generator) -> 
 def _clips(bank: MotionBank, frames: int, uniform, chance: torch.Generator) -> Tensor:  # type: ignore[no-untyped-def]
     """Stretches of clips at other speeds, some backwards; (B, frames, 22, 3)."""
     count = len(uniform(0, 1))
-    clip = torch.multinomial(bank.chance, count, replacement=True, generator=chance)
+    middle = torch.multinomial(bank.chance, count, replacement=True, generator=chance)
+    clip = bank.clip[middle]
     speed = uniform(-0.7, 0.45).exp() * torch.where(uniform(0, 1) < 0.1, -1.0, 1.0)
     # A speed that changes on the way.
     phase, depth = uniform(0, math.tau), uniform(0, 0.35)
     step = torch.arange(frames, device=speed.device) - frames // 2
     sway = depth[:, None] * torch.sin(step * (math.tau / 90) + phase[:, None]) * (90 / math.tau)
     length = bank.length[clip]
-    at = uniform(0, 1) * length
-    row = at[:, None] + speed[:, None] * (step + sway)
+    row = (middle - bank.start[clip])[:, None] + speed[:, None] * (step + sway)
     row = torch.minimum(row.clamp(min=0), (length - 1)[:, None])
     low = row.long()
     high = torch.minimum(low + 1, (length - 1)[:, None])
     start = bank.start[clip, None]
     share = (row - low)[..., None, None]
     return torch.lerp(bank.points[start + low], bank.points[start + high], share)
+
+
+def mixed(points: Tensor, uniform) -> Tensor:  # type: ignore[no-untyped-def]
+    """Some with the trunk, arms or legs of others of the batch (B, T, 22, 3)."""
+    swap = uniform(0, 1) < 0.35
+    upper = with_upper_body_of(points, points.roll(1, 0))
+    points = torch.where(swap[:, None, None, None], upper, points)
+    for far, (sides, limb) in enumerate(OTHERS, 2):
+        swap = uniform(0, 1) < 0.2
+        placed = with_limb_of(points, points.roll(far, 0), sides, limb)
+        points = torch.where(swap[:, None, None, None], placed, points)
+    return points
+
+
+def with_limb_of(points: Tensor, other: Tensor, sides: tuple[int, int], limb: range) -> Tensor:
+    """One with an arm or a leg of another, held to the trunk as the other holds it.
+
+    `sides` are the left and right joint where such limbs hang, `limb` the joints of this one, the
+    first of them where it hangs.
+    """
+    own, others = _trunk(points, sides), _trunk(other, sides)
+    hanging = other[:, :, limb[1:]] - other[:, :, limb[:1]]
+    # Rows of the frames are their axes: into the other's trunk, and out of one's own.
+    local = (hanging[..., None, :] * others[:, :, None]).sum(-1)
+    placed = (local[..., None] * own[:, :, None]).sum(-2)
+    points = points.clone()
+    points[:, :, limb[1:]] = points[:, :, limb[:1]] + placed
+    return points
+
+
+def _trunk(points: Tensor, sides: tuple[int, int]) -> Tensor:
+    """Axes (B, T, 3, 3) across hips or shoulders, along the trunk, and forwards."""
+    left, right = sides
+    across = F.normalize(points[:, :, left] - points[:, :, right], dim=-1)
+    ahead = F.normalize(torch.linalg.cross(across, points[:, :, 8] - points[:, :, 0]), dim=-1)
+    return torch.stack([across, torch.linalg.cross(ahead, across), ahead], -2)
 
 
 def with_upper_body_of(legs: Tensor, other: Tensor) -> Tensor:
@@ -127,21 +185,45 @@ def with_upper_body_of(legs: Tensor, other: Tensor) -> Tensor:
 
 
 def bent(points: Tensor, uniform, normal) -> Tensor:  # type: ignore[no-untyped-def]
-    """Every limb of half the sequences turned by an angle of its own, about where it hangs.
+    """Every limb of most sequences turned by an angle of its own, about where it hangs.
 
     Archives hold few poses; this makes those between and beside them (after Gong et al., PoseAug,
     CVPR 2021, which learns how to).
     """
-    some = uniform(0, 1) < 0.5
+    some = uniform(0, 1) < 0.6
+    much = 0.25 * (0.5 * normal()).exp()
     points = points.clone()
     for pivot, limb in LIMBS:
         axis = normal(3)
         axis = axis / axis.norm(dim=-1, keepdim=True).clamp(min=1e-3)
-        rotation = rotation_about(axis, torch.where(some, 0.25 * normal(), 0.0))
+        rotation = rotation_about(axis, torch.where(some, much * normal(), 0.0))
         at, rows = points[:, :, pivot, None], list(limb)
         turned = torch.einsum("bij,btkj->btki", rotation, points[:, :, rows] - at)
         points[:, :, rows] = turned + at
     return points
+
+
+def flexed(points: Tensor, uniform, normal) -> Tensor:  # type: ignore[no-untyped-def]
+    """Knees and elbows of half the sequences bent more or less than they were, all the way."""
+    some = uniform(0, 1) < 0.5
+    points = points.clone()
+    for above, hinge, below in HINGES:
+        factor = torch.where(some, (0.35 * normal()).exp(), 1.0)[:, None]
+        points[:, :, below] = _bend(points[:, :, [above, hinge, below]], factor)
+    return points
+
+
+def _bend(chain: Tensor, factor: Tensor) -> Tensor:
+    """Where the end of a chain (B, T, 3, 3) of three joints is with `factor` times the flexion."""
+    above, hinge, below = chain.unbind(2)
+    straight = F.normalize(hinge - above, dim=-1)
+    bone = below - hinge
+    length = bone.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+    along = (bone * straight).sum(-1, keepdim=True)
+    aside = F.normalize(bone - along * straight, dim=-1)
+    flexion = torch.acos((along / length).clamp(-1, 1)) * factor[..., None]
+    flexion = flexion.clamp(max=STIFFEST)
+    return hinge + length * (flexion.cos() * straight + flexion.sin() * aside)
 
 
 def _heading(points: Tensor) -> Tensor:
