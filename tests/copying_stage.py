@@ -26,7 +26,7 @@ def copy(job: Job, options: Options, overwrite: bool, progress: Progress) -> Out
         os.kill(os.getpid(), signal.SIGKILL)
     with replacing(target) as part:
         part.write_bytes(job.source.read_bytes())
-        steps = {"slow": 1200, "while": 20}.get(name.split("_")[0], 1)
+        steps = {"slow": 1200, "long": 100, "while": 20}.get(name.split("_")[0], 1)
         for n in range(steps):
             progress.advance("copy", n + 1, steps)
             time.sleep(0.05 if steps > 1 else 0)
