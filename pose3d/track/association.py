@@ -36,17 +36,17 @@ FIRST = 32  # rows of a track that there is room for at first
 GROWTH = 1.125  # times as much when it is full
 
 
-class Column:
-    """An array (T, ...) that grows row by row, and by no more than it needs."""
+class Rows:
+    """An array that grows row by row, and by no more than it needs."""
 
-    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
-        self._array = np.empty((FIRST, *shape), dtype)
+    def __init__(self, kind: np.dtype[Any]) -> None:
+        self._array = np.empty(FIRST, kind)
         self._count = 0
 
     def append(self, row: Any) -> None:
         """Add a row at the end."""
         if self._count == len(self._array):
-            more = np.empty((int(GROWTH * self._count), *self._array.shape[1:]), self._array.dtype)
+            more = np.empty(int(GROWTH * self._count), self._array.dtype)
             more[: self._count] = self._array
             self._array = more
         self._array[self._count] = row
@@ -56,12 +56,24 @@ class Column:
         return self._count
 
     @property
-    def rows(self) -> NDArray[Any]:
-        """All rows (T, ...), not to be kept while it grows."""
+    def all(self) -> NDArray[Any]:
+        """All rows (T,), not to be kept while more come."""
         return self._array[: self._count]
 
-    def __getitem__(self, row: int) -> Any:
-        return self.rows[row]
+
+# One array for all: many small ones that grow at a time leave holes in memory.
+SEEN = np.dtype(
+    [
+        ("frame", np.int64),
+        ("time", np.float64),
+        ("box", np.float32, 4),
+        ("keypoints", np.float32, (len(COCO), 2)),
+        ("score", np.float32, len(COCO)),
+    ]
+)
+# Half precision is finer than what clothes differ by from look to look.
+LOOK = np.dtype([("time", np.float64), ("colours", np.float16, BINS_OF_BOTH)])
+MOMENT = np.dtype([("frame", np.int64), ("time", np.float64)])
 
 
 @dataclass(eq=False)
@@ -69,67 +81,71 @@ class Track:
     """One person so far: a row for every frame in which they were found."""
 
     scene: int
-    frames: Column = field(default_factory=lambda: Column((), np.int64))
-    times: Column = field(default_factory=lambda: Column((), np.float64))
-    boxes: Column = field(default_factory=lambda: Column((4,), np.float32))
-    keypoints: Column = field(default_factory=lambda: Column((len(COCO), 2), np.float32))
-    scores: Column = field(default_factory=lambda: Column((len(COCO),), np.float32))
+    rows: Rows = field(default_factory=lambda: Rows(SEEN))
     velocity: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))  # pixels/second
-    look_times: Column = field(default_factory=lambda: Column((), np.float64))
-    # Half precision is finer than what clothes differ by from look to look.
-    looks: Column = field(default_factory=lambda: Column((BINS_OF_BOTH,), np.float16))
+    looks: Rows = field(default_factory=lambda: Rows(LOOK))
     looked: float = -np.inf
 
     def add(self, index: int, time: float, people: People, row: int) -> None:
         """Take a person of a frame as this track's."""
-        if len(self.times):
-            seconds = max(time - self.times[-1], 1e-3)
-            moved = people.keypoints[row] - self.keypoints[-1]
-            weights = np.minimum(people.keypoint_scores[row], self.scores[-1]) + 1e-3
+        if len(self.rows):
+            seconds = max(time - self.last["time"], 1e-3)
+            moved = people.keypoints[row] - self.last["keypoints"]
+            weights = np.minimum(people.keypoint_scores[row], self.last["score"]) + 1e-3
             seen = (weights @ moved) / weights.sum() / seconds
             keep = np.exp(-seconds / MEMORY)
             self.velocity = keep * self.velocity + (1 - keep) * seen
-        self.frames.append(index)
-        self.times.append(time)
-        self.boxes.append(people.boxes[row])
-        self.keypoints.append(people.keypoints[row])
-        self.scores.append(people.keypoint_scores[row])
+        found = people.boxes[row], people.keypoints[row], people.keypoint_scores[row]
+        self.rows.append((index, time, *found))
+
+    @property
+    def last(self) -> Any:
+        """The last row."""
+        return self.rows.all[-1]
 
     def moved(self, time: float) -> NDArray[np.float64]:
         """How far (2,) the person should have come since last seen; at most their height."""
-        gap = time - self.times[-1]
+        gap = time - self.last["time"]
         velocity = self.velocity
         if gap > MEMORY:
             # Somebody who is being hidden is measured badly at last: their usual pace counts.
             share = np.exp(-(gap - MEMORY) / MEMORY)
             velocity = share * velocity + (1 - share) * self.pace
         shift = velocity * gap
-        limit = max(float(self.boxes[-1][3] - self.boxes[-1][1]), 1.0)
+        limit = max(float(self.last["box"][3] - self.last["box"][1]), 1.0)
         return shift * min(1.0, limit / max(float(np.hypot(*shift)), 1e-9))
 
     @property
     def pace(self) -> NDArray[np.float64]:
         """Pixels a second (2,) over the last half second or so."""
-        first = np.searchsorted(self.times.rows, self.times[-1] - LONG_MEMORY)
-        seconds = self.times[-1] - self.times[first]
+        rows = self.rows.all
+        first = rows[np.searchsorted(rows["time"], self.last["time"] - LONG_MEMORY)]
+        seconds = self.last["time"] - first["time"]
         if seconds < MEMORY:
             return self.velocity
-        middle = self.keypoints[-1].mean(0) - self.keypoints[int(first)].mean(0)
+        middle = self.last["keypoints"].mean(0) - first["keypoints"].mean(0)
         return np.asarray(middle.astype(float) / seconds)
 
     def look(self, time: float, histogram: NDArray[np.float32]) -> None:
         """Remember what the person wears now."""
-        if not len(self.looks) or time - self.look_times[-1] > LOOKS:
-            self.look_times.append(time)
-            self.looks.append(histogram)
+        if not len(self.looks) or time - self.looks.all[-1]["time"] > LOOKS:
+            self.looks.append((time, histogram))
         else:
-            self.looks[-1][:] += histogram.astype(np.float16)
+            self.looks.all[-1]["colours"] += histogram.astype(np.float16)
 
     def fragment(self) -> Fragment:
         """The track, which ends, as arrays."""
-        columns = self.frames, self.times, self.boxes, self.keypoints, self.scores
-        looks = self.look_times, self.looks
-        return Fragment(self.scene, *(column.rows for column in (*columns, *looks)))
+        rows, looks = self.rows.all, self.looks.all
+        return Fragment(
+            self.scene,
+            rows["frame"],
+            rows["time"],
+            rows["box"],
+            rows["keypoints"],
+            rows["score"],
+            looks["time"],
+            looks["colours"],
+        )
 
 
 class Tracker:
@@ -150,7 +166,7 @@ class Tracker:
 
     def __init__(self, min_seconds: float = MIN_SECONDS) -> None:
         self.min_seconds = min_seconds
-        self._frames, self._times = Column((), np.int64), Column((), np.float64)
+        self._moments = Rows(MOMENT)
         self._live: list[Track] = []
         self._done: list[Fragment] = []
         self._scene = 0
@@ -176,11 +192,10 @@ class Tracker:
         cut
             A new scene begins with this frame: no track goes on.
         """
-        self._frames.append(index)
-        self._times.append(time)
+        self._moments.append((index, time))
         if cut:
             self._scene += 1
-        lost = [t for t in self._live if cut or time - t.times[-1] > MAX_GAP]
+        lost = [t for t in self._live if cut or time - t.last["time"] > MAX_GAP]
         self._done += [track.fragment() for track in lost]
         self._live = [track for track in self._live if track not in lost]
 
@@ -209,19 +224,20 @@ class Tracker:
         """
         fragments = self._done + [track.fragment() for track in self._live]
         self._done, self._live = [], []
-        return people_of(fragments, self._frames.rows, self._times.rows, self.min_seconds)
+        frames, times = (self._moments.all[name].copy() for name in MOMENT.names or ())
+        return people_of(fragments, frames, times, self.min_seconds)
 
     def _look(self, index: int, time: float, image: NDArray[np.uint8]) -> None:
         """Look at what those wear who are in plain sight."""
-        here = [track for track in self._live if track.frames[-1] == index]
-        boxes = np.array([track.boxes[-1] for track in here]).reshape(-1, 4)
+        here = [track for track in self._live if track.last["frame"] == index]
+        boxes = np.array([track.last["box"] for track in here]).reshape(-1, 4)
         for n, track in enumerate(here):
             if time - track.looked < LOOK_EVERY:
                 continue
             if covered(boxes[n], np.delete(boxes, n, 0)) > CLEAR:
                 continue
             track.looked = time
-            histogram = colours(image, track.keypoints[-1], track.scores[-1])
+            histogram = colours(image, track.last["keypoints"], track.last["score"])
             if histogram is not None:
                 track.look(time, histogram)
 
@@ -260,10 +276,11 @@ def match(tracks: list[Track], people: People, time: float, least: float) -> lis
 def similarity(tracks: list[Track], people: People, time: float) -> NDArray[np.float64]:
     """How much everyone looks like each track's person now (N, P): mean of OKS and box overlap."""
     shift = np.stack([track.moved(time) for track in tracks])
-    boxes = np.stack([track.boxes[-1] for track in tracks]) + np.tile(shift, 2)
-    keypoints = np.stack([track.keypoints[-1] for track in tracks]) + shift[:, None]
-    scores = np.stack([track.scores[-1] for track in tracks])
-    gaps = np.array([time - track.times[-1] for track in tracks])
+    last = [track.last for track in tracks]
+    boxes = np.stack([row["box"] for row in last]) + np.tile(shift, 2)
+    keypoints = np.stack([row["keypoints"] for row in last]) + shift[:, None]
+    scores = np.stack([row["score"] for row in last])
+    gaps = np.array([time - row["time"] for row in last])
     wider = np.minimum(0.2 + gaps, 1.0)[:, None]
     return 0.5 * oks(keypoints, scores, boxes, people.keypoints) + 0.5 * overlap(
         widened(boxes, wider)[:, None], widened(people.boxes[None], wider[..., None])

@@ -352,7 +352,8 @@ def _sequence(part: Fragment, frames: NDArray[np.int64], times: Array) -> Keypoi
     first, last = np.searchsorted(frames, part.frames[[0, -1]])
     frames, times = frames[first : last + 1], times[first : last + 1]
     if len(frames) == len(part.frames):
-        return Keypoints2D(frames, times, part.boxes, part.keypoints, part.scores)
+        seen = part.boxes, part.keypoints, part.scores
+        return Keypoints2D(frames, times, *(np.ascontiguousarray(array) for array in seen))
     rows = np.searchsorted(frames, part.frames)
     box = np.full((len(frames), 4), np.nan, np.float32)
     keypoints = np.full((len(frames), 17, 2), np.nan, np.float32)
