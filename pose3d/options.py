@@ -39,8 +39,8 @@ class Options:
     precision
         Of the detector: ``auto`` (half on a GPU, single on a CPU), ``fp32``, ``fp16``, ``bf16``.
     engine
-        What runs the detector: ``auto`` (OpenVINO on a CPU, where it is installed), ``torch``,
-        ``openvino``.
+        What runs the detector: ``auto`` (OpenVINO on a CPU and Triton on a GPU, where they are
+        installed), ``torch``, ``openvino``, ``triton``.
     short_side
         Of the detector's input, pixels; None for a size that follows the people (our own weights)
         or 800 (public ones).

@@ -88,7 +88,10 @@ def detector(
 
 @evaluate.command()
 @click.argument("archive", type=FILE)
-@click.option("--clean", is_flag=True, help="True keypoints instead of noisy ones.")
+@click.option(
+    "--noise", type=click.Choice(["measured", "hard", "none"]), default="measured",
+    show_default=True, help="Of keypoints: as of our own detector, worse, or true ones.",
+)  # fmt: skip
 @click.option("--seed", type=int, metavar="N", help="Of cameras and noise.")
 @click.option("--views", type=click.IntRange(1), metavar="N", help="Cameras a clip.")
 @options("lifter", "dialect", "registry", "device", "json", *COMMON)
@@ -96,7 +99,7 @@ def detector(
 def lifter(
     console: Console,
     archive: Path,
-    clean: bool,
+    noise: str,
     lifter: str | None,
     dialect: str | None,
     device: str,
@@ -106,6 +109,7 @@ def lifter(
     """Error of a lifter on an archive of motion capture, in mm, seen by random cameras."""
     from pose3d.evaluate.lifter import evaluate_lifter
     from pose3d.lift import load_lifter
+    from pose3d.train.noise import NOISES
     from pose3d.weights import default
 
     bars = Bars("evaluate", shown=not console.quiet)
@@ -118,7 +122,7 @@ def lifter(
 
     given = {name: value for name, value in chosen.items() if value is not None}
     model = load_lifter(lifter or default("lifter"), device, dialect=dialect)
-    scores = evaluate_lifter(model, archive, not clean, progress=advance, **given)
+    scores = evaluate_lifter(model, archive, NOISES[noise], progress=advance, **given)
     bars.close()
     _print(asdict(scores), as_json)
 

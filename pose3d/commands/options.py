@@ -120,7 +120,7 @@ OPTIONS: dict[str, Callable[[F], F]] = {
     "engine": click.option(
         "--engine", default="auto", show_default=True,
         type=click.Choice(["auto", "torch", "openvino", "triton"]),
-        help="What runs the detector; auto is OpenVINO on a CPU, where it is installed.",
+        help="What runs the detector; auto is OpenVINO on a CPU, Triton on a GPU, where there.",
     ),
     "short_side": click.option(
         "--short-side", type=click.IntRange(64, 4096), metavar="PX",

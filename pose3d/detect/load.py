@@ -27,7 +27,7 @@ def load_detector(
         ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
     precision
         ``auto`` (our own weights: half on a GPU, single on a CPU; public ones: single), ``fp32``,
-        ``fp16`` or ``bf16``.
+        ``fp16`` or ``bf16``; with the last two, public weights on a GPU run in whole batches.
     min_score
         People below it are left out, in [0, 1]: for our own weights box score times mean peak
         mass of the keypoints, for public ones the box score (and 0.05 at least, as in the original
@@ -41,9 +41,9 @@ def load_detector(
         Of the network's input, pixels; by default 800 for public weights, and for our own a size
         that follows the people (:mod:`pose3d.detect.framing`).
     engine
-        What runs the network: ``auto`` (our own weights on a CPU: OpenVINO where it is installed,
-        in bfloat16 where the CPU has it and precision is ``auto``; else torch), ``torch`` or
-        ``openvino``.
+        What runs the network: ``auto`` (our own weights: OpenVINO on a CPU where it is installed,
+        in bfloat16 where the CPU has it and precision is ``auto``; Triton on a GPU, in half
+        precision; else torch), ``torch``, ``openvino`` or ``triton``.
 
     Raises
     ------

@@ -16,10 +16,11 @@ from pose3d.lift.lifter import Lifter
 from pose3d.skeleton import SHARED_JOINTS
 from pose3d.train.cameras import look
 from pose3d.train.motion import load_motion
-from pose3d.train.noise import CLEAN, Noise, shake
+from pose3d.train.noise import NOISES, Noise, shake
 
 VIEWS = 4
 SEED = 20190616
+MEASURED = NOISES["measured"]
 LIMBS = [joint for joint, _ in SHARED_JOINTS]
 
 
@@ -39,7 +40,7 @@ class LifterScores:
 def evaluate_lifter(
     lifter: Lifter,
     archive: Path,
-    noisy: bool = True,
+    noise: Noise = MEASURED,
     seed: int = SEED,
     views: int = VIEWS,
     progress: Callable[[int], None] = lambda _: None,
@@ -52,8 +53,8 @@ def evaluate_lifter(
         A ``person`` lifter at 50 frames a second.
     archive
         A file of `../shared/data/motion`'s form, such as HDM05's.
-    noisy
-        With the noise of training, or true keypoints with scores near 1.
+    noise
+        Of the keypoints; see :data:`~pose3d.train.noise.NOISES`.
     seed, views
         Of the cameras and the noise; how many cameras a clip.
     progress
@@ -68,7 +69,7 @@ def evaluate_lifter(
     ):
         points = bank.points[start : start + length][None].expand(views, -1, -1, -1)
         seen = look(points, chance)
-        keypoints, scores = shake(seen.keypoints, seen.depth, Noise() if noisy else CLEAN, chance)
+        keypoints, scores = shake(seen.keypoints, seen.depth, noise, chance)
         for view in range(views):
             predictions.append(
                 lifter.lift_even(keypoints[view].numpy(), scores[view].numpy(), size, intrinsics)

@@ -7,7 +7,7 @@ in whole batches; all chance comes from the seed and the step, so a resumed run 
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from pose3d.lift import load_lifter, normalise
 from pose3d.lift.lifter import Lifter
 from pose3d.lift.network import TemporalModel
 from pose3d.train import cameras, motion
-from pose3d.train.noise import Noise, shake
+from pose3d.train.noise import HARD, NOISES, Noise, shake
 from pose3d.train.schedule import choose_half, described, ema, follow, resume, save_state, schedule
 
 
@@ -55,7 +55,7 @@ class Recipe:
     init: str | None = None
     filter_widths: tuple[int, ...] = (3, 3, 3, 5)
     channels: int = 768
-    dropout: float = 0.1
+    dropout: float = 0.0
     steps: int = 30_000
     batch: int = 1024
     outputs: int = 5
@@ -63,7 +63,7 @@ class Recipe:
     warmup: int = 500
     weight_decay: float = 0.01
     precision: str = "auto"
-    noise: Noise = field(default_factory=Noise)
+    noise: Noise = HARD
     wrong_focal: float = 0.2
     seed: int = 0
     device: str = "auto"
@@ -134,9 +134,9 @@ def train(recipe: Recipe, log: Callable[[str], None] = print) -> None:
     if recipe.held_out:
         network.load_state_dict({k: v.float() for k, v in weights.items()}, strict=False)
         lifter = Lifter(network, "person", motion.FRAMES_PER_SECOND, str(device))
-        for noisy in (True, False):
-            scores = evaluate_lifter(lifter, recipe.held_out, noisy)
-            log(f"{'noisy' if noisy else 'clean'}: {scores.all}, limbs {scores.limbs:.1f} mm")
+        for name, noise in NOISES.items():
+            scores = evaluate_lifter(lifter, recipe.held_out, noise)
+            log(f"noise {name}: {scores.all}, limbs {scores.limbs:.1f} mm")
 
 
 def draw_batch(

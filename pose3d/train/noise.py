@@ -23,7 +23,11 @@ LIMBS = ((7, 9), (8, 10), (13, 15), (14, 16))
 
 @dataclass(frozen=True)
 class Noise:
-    """How bad it gets.
+    """How bad it gets: by default as bad as our own detector on the pictures that judge it.
+
+    Of its errors there, half are below 0.25 tolerances, three quarters below 0.45, nine in ten
+    below 1.0 (`people/val`: 477 people found in every fourth picture); of these 0.14, 0.43 and 1.1,
+    as true positions are known of what nobody sees, too.
 
     Attributes
     ----------
@@ -39,14 +43,16 @@ class Noise:
         Share of sequences with no error at all.
     """
 
-    jitter: float = 0.6
-    hidden: float = 0.15
-    swap: float = 0.1
-    cut: float = 0.12
+    jitter: float = 0.45
+    hidden: float = 0.1
+    swap: float = 0.06
+    cut: float = 0.08
     flawless: float = 0.12
 
 
+HARD = Noise(jitter=0.6, hidden=0.15, swap=0.1, cut=0.12)  # as of acrobats, in small pictures
 CLEAN = Noise(0, 0, 0, 0, 1)
+NOISES = {"measured": Noise(), "hard": HARD, "none": CLEAN}
 
 
 def shake(
