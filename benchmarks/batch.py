@@ -165,18 +165,18 @@ def squares(path: Path) -> None:
     write_clip(path, frames=60, squares=ways)
 
 
-def kills(video: Path, count: int, networks: bool, options: list[str]) -> None:
+def kills(video: Path, count: int, networks: bool, length: int, options: list[str]) -> None:
     """A batch that is killed at random moments, against one that is not."""
     chance = random.Random(0)
     code = "\n".join([OFTEN, "" if networks else STAND_INS, RUN])
     with tempfile.TemporaryDirectory() as place:
         undisturbed, killed = Path(place, "undisturbed"), Path(place, "killed")
-        frames = frames_of(video, 80)
+        frames = frames_of(video, length + 20)
         for folder in (undisturbed, killed):
             (folder / "in").mkdir(parents=True)
             for n in range(3):
                 path = folder / "in" / f"clip{n}.mp4"
-                write(path, frames[10 * n : 10 * n + 60]) if networks else squares(path)
+                write(path, frames[10 * n : 10 * n + length]) if networks else squares(path)
         command = infer(undisturbed, *options, code=code)
         log = Path(place, "log")
         command += ["--log-file", str(log)]
@@ -327,6 +327,7 @@ if __name__ == "__main__":
     parser.add_argument("video", type=Path, nargs="?", default=ROOT / "data" / "rendered_walk.mp4")
     parser.add_argument("--count", type=int)
     parser.add_argument("--networks", action="store_true")
+    parser.add_argument("--frames", type=int, default=24, help="of the clips that networks get")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--device", default="auto")
     chosen, rest = parser.parse_known_args()
@@ -334,7 +335,8 @@ if __name__ == "__main__":
     if chosen.what == "clips":
         clips(source, chosen.count or 200, ["--device", chosen.device, *rest])
     elif chosen.what == "kills":
-        kills(source, chosen.kills, chosen.networks, ["--device", chosen.device, *rest])
+        options = ["--device", chosen.device, *rest]
+        kills(source, chosen.kills, chosen.networks, chosen.frames, options)
     elif chosen.what == "gpus":
         gpus(source, chosen.device, chosen.count or 40)
     else:
