@@ -1,6 +1,7 @@
 """What a GPU makes of it: networks on pictures in its memory, and a video from file to motion.
 
-python benchmarks/gpu.py [--only NAME ...] [--video FILE] [--seconds 1.0] [--json FILE]
+python benchmarks/gpu.py [--only NAME ...] [--video FILE] [--pictures DIR] [--seconds 1.0]
+                         [--json FILE]
 
 Every line is one thing done again and again for so many seconds: the median of its pictures (or
 frames) a second, lowest and highest, and the ratio to the peer named. Peers run in the same call,
@@ -72,7 +73,7 @@ def _settle() -> None:
         torch.cuda.synchronize()
 
 
-def detector(table: Table) -> None:
+def detector(table: Table, _: argparse.Namespace) -> None:
     """R-50 Keypoint R-CNN of random weights, 1080p in the device's memory, beside torchvision."""
     import tempfile
 
@@ -116,7 +117,7 @@ def detector(table: Table) -> None:
         )
 
 
-def compact(table: Table) -> None:
+def compact(table: Table, _: argparse.Namespace) -> None:
     """The compact network on pictures of 480 x 864 in the device's memory, with all heads."""
     from pose3d.detect.compact import Limits
     from pose3d.detect.load import load_detector
@@ -156,7 +157,7 @@ def _frames(count: int, size: tuple[int, int]) -> torch.Tensor:
     return some.to(DEVICE).contiguous(memory_format=torch.channels_last)
 
 
-def lifter(table: Table) -> None:
+def lifter(table: Table, _: argparse.Namespace) -> None:
     """Lifters on one long sequence, mirror image included, keypoints and joints in main memory."""
     from pose3d.lift import load_lifter
     from pose3d.lift.lifter import Lifter
@@ -179,14 +180,14 @@ def lifter(table: Table) -> None:
     )  # fmt: skip
 
 
-def agreement(_: Table) -> None:
+def agreement(_: Table, given: argparse.Namespace) -> None:
     """Half precision beside single, on the rendered clip and on what else is in `--pictures`."""
     from pose3d.detect.load import load_detector
     from pose3d.pictures import read_picture
     from pose3d.video import Video
 
     images = [frame.image for frame in Video(WALK, end=1.0)]
-    images += [read_picture(path) for path in sorted(PICTURES)]
+    images += [read_picture(p) for p in sorted(given.pictures.iterdir())] if given.pictures else []
     fine = load_detector(device=str(DEVICE), precision="fp32", engine="torch")(images)
     fast = load_detector(device=str(DEVICE))(images)
     shifts, lost = [], 0
@@ -206,12 +207,12 @@ def agreement(_: Table) -> None:
     )
 
 
-def video(table: Table) -> None:
+def video(table: Table, given: argparse.Namespace) -> None:
     """A video from file to recording, beside decoding it and doing nothing."""
     import pose3d
     from pose3d.video import Video
 
-    path = VIDEO or WALK
+    path = given.video
     pose3d.infer(path, device=str(DEVICE), end=1.0)  # compiles what the GPU needs
     frames = sum(1 for _ in Video(path))
     table.compare(
@@ -224,29 +225,23 @@ def video(table: Table) -> None:
 
 
 PARTS = {part.__name__: part for part in (agreement, compact, detector, lifter, video)}
-VIDEO: Path | None = None
-PICTURES: list[Path] = []
 
 
 def main() -> None:
     """Measure."""
-    global VIDEO
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--video", type=Path, help="for `video`; else the rendered clip")
+    parser.add_argument("--video", type=Path, default=WALK, help="for `video`")
     parser.add_argument("--pictures", type=Path, help="folder of pictures for `agreement`")
     parser.add_argument("--seconds", type=float, default=1.0, help="of each line")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    VIDEO = given.video
-    if given.pictures:
-        PICTURES.extend(given.pictures.iterdir())
     name = torch.cuda.get_device_name(0) if GPU else "CPU"
     print(f"{name}, {os.cpu_count()} cores, torch {torch.__version__}")
     table = Table(given.seconds)
     for part in given.only:
         with torch.inference_mode():
-            PARTS[part](table)
+            PARTS[part](table, given)
     if given.json:
         given.json.write_text(json.dumps({"device": name, "lines": table.lines}, indent=1))
 
