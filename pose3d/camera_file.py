@@ -112,12 +112,13 @@ def _table(values: dict[str, Any]) -> Calibration | None:
     if values.get("fisheye"):
         raise ValueError("a fisheye lens, which is not supported")
     size = _first(values, "size", "image_size")
-    numbers = isinstance(size, list) and all(type(side) in (int, float) for side in size)
+    if isinstance(size, list):  # whole numbers beyond all floats are refused here
+        size = [float(side) if type(side) is int else side for side in size]
     distortion = _first(values, "distortion", "distortions", "dist", "distortion_coefficients")
     return Calibration(
         np.array(_data(matrix), float).reshape(3, 3),
         np.array(_data(distortion) if distortion is not None else [], float).ravel(),
-        [float(side) for side in size] if numbers else size,
+        size,
     )
 
 
