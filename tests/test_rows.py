@@ -59,14 +59,13 @@ def test_the_rendered_walk_in_parts_is_the_same(
     monkeypatch: pytest.MonkeyPatch, skip: tuple[str, ...]
 ) -> None:
     """Margins are as long as the clip: what is tested is that parts fit together."""
-    model = load_lifter("temporal", "cpu")
     someone = Person(1, detected(walker()))
     camera = choose_camera((1280, 720), focal_length=FOCAL)
     bent = Camera(camera.matrix, np.array([-0.1, 0.02, 0, 0, 0]), camera.size, "file")
-    (whole,), facts = Recipe(model, bent, skip=skip).follow((someone,))
+    (whole,), facts = Recipe(load_lifter("temporal", "cpu"), bent, skip=skip).follow((someone,))
     monkeypatch.setattr(rows, "WINDOW", 37)
     monkeypatch.setattr(lifter, "CHUNK", 50)
-    (parts,), same = Recipe(model, bent, skip=skip).follow((someone,))
+    (parts,), same = Recipe(load_lifter("temporal", "cpu"), bent, skip=skip).follow((someone,))
     assert whole.pose is not None and parts.pose is not None
     turned, alike = (np.array(found["world"][0]["rotation"]) for found in (facts, same))
     np.testing.assert_allclose(alike, turned, atol=1e-6)
