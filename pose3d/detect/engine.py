@@ -51,8 +51,8 @@ def choose_engine(name: str, device: torch.device) -> str:
 class OpenVINORCNN(Regions):
     """The dense part and the heads of a compact network, compiled once for pictures of all sizes.
 
-    Several threads may call it at once, each with a picture of its own: a core for each picture is
-    faster than all cores for one, since most layers are too small to be shared.
+    Several threads may call it at once, each with a picture of its own: most layers are too small
+    to be shared by cores, and what runs between the parts keeps one core busy only.
 
     Parameters
     ----------
