@@ -56,8 +56,8 @@ def test_a_split_video_is_what_it_is_in_one_piece(
 ) -> None:
     monkeypatch.setattr(split, "LEAST", 16)
     with VideoWriter(tmp_path / "walk.mp4") as sink:
-        for frame in islice(Video(ROOT / "data" / "rendered_walk.mp4"), 40):
-            sink.write(frame.image[::2, ::2], frame.time)
+        for frame in islice(Video(ROOT / "data" / "rendered_walk.mp4"), 32):
+            sink.write(np.ascontiguousarray(frame.image[::3, ::3]), frame.time)
     job = batch.Job(
         tmp_path / "walk.mp4", {"npz": tmp_path / "walk.npz"}, journal=tmp_path / "journal"
     )
