@@ -104,8 +104,8 @@ class Detector(PeopleFinder):
     def follow(self, frames: Sequence[NDArray[np.uint8]]) -> list[People]:
         """People of successive frames of a video, best of :attr:`chunk` at once.
 
-        The first and the last frame say where people are and how large; see
-        :mod:`pose3d.detect.framing`. The answer depends on these frames alone.
+        The first and the last frame say where people are and how large, and are looked at no
+        closer; see :mod:`pose3d.detect.framing`. The answer depends on these frames alone.
         """
         self.check(frames)
         if not self.adapts or len({frame.shape for frame in frames}) != 1:
@@ -114,8 +114,6 @@ class Detector(PeopleFinder):
         ends = [frames[0], frames[-1]] if len(frames) > 1 else list(frames)
         looks = self.run(lambda: self._look(ends, first))
         framing = around(looks, first)
-        if framing.scale != first.scale:
-            return self.run(lambda: self._look(list(frames), framing))
         between = self.run(lambda: self._look(list(frames[1:-1]), framing))
         return [looks[0], *between, *looks[1:]]
 
