@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from pose3d import pipeline
+from pose3d.batch.seats import cores
 from pose3d.export import write
 from pose3d.options import Options
 from pose3d.progress import Progress
@@ -240,7 +241,7 @@ def machine() -> dict[str, Any]:
 
     found: dict[str, Any] = {
         "processor": _processor(),
-        "cores": _cores(),
+        "cores": cores(),
         "threads": torch.get_num_threads(),
         "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "system": platform.platform(terse=True),
@@ -250,13 +251,6 @@ def machine() -> dict[str, Any]:
     if torch.cuda.is_available():
         found["gpu"] = torch.cuda.get_device_name()
     return found
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _processor() -> str:

@@ -4,12 +4,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pose3d.camera_file import Calibration, calibration, fingerprint
+from pose3d.decode import opened
 from pose3d.errors import PoseError, UsageError
 
 __all__ = ["Camera", "choose_camera", "fingerprint", "lens_metadata", "read_camera"]
@@ -204,11 +206,11 @@ def lens_metadata(path: str | PathLike[str]) -> dict[str, str]:
     import av
 
     try:
-        with av.open(str(path)) as container:
+        with opened(Path(path)) as (container, _):
             said = dict(container.metadata)
             for stream in container.streams.video:
                 said |= stream.metadata
-    except (OSError, ValueError, av.FFmpegError):
+    except (PoseError, OSError, ValueError, av.FFmpegError):
         return {}
     return {key: value for key, value in said.items() if FILM_KEYS.search(key)}
 

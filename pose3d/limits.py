@@ -38,6 +38,7 @@ KEYPOINT_BYTES = 4 * GIB  # JSON or CSV of another tool
 KEYPOINT_FRAME_BYTES = 16 * MIB  # one of OpenPose's files
 META_BYTES = 64 * MIB  # a recording's facts
 JSON_DEPTH = 64
+LIST_BYTES = 64 * MIB  # of files, a line each
 COLUMNS = 2000  # of a table
 CAMERA_BYTES = MIB
 TOML_BYTES = 128 * KIB  # long dotted keys take time that grows with their square

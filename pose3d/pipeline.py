@@ -229,7 +229,9 @@ def lift(
 
     chosen = options_of(lifter=lifter, **options)
     progress = progress or Progress()
-    source = recording.meta["source"]
+    source = recording.meta.get("source", {})
+    if "size" not in source:
+        raise PoseError("the recording does not say how large the pictures are: detect again")
     camera = choose_camera(
         tuple(source["size"]),
         fov=chosen.fov,

@@ -57,7 +57,6 @@ def test_results_stay_in_their_folder(
         assert place.resolve().is_relative_to(out)
 
 
-@pytest.mark.xfail(reason="batch/inputs.py: a pattern that climbs above itself takes -o with it")
 def test_results_of_patterns_that_climb(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tree)
     for place in results(tree / "out", "in/x/*/../../../*.mp4"):

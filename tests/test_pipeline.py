@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -155,6 +156,13 @@ def test_options_that_mean_nothing(clip: Path, options: dict[str, object], says:
 def test_a_world_that_cannot_be(clip: Path, options: dict[str, object], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         pipeline.infer(clip, detector=find_squares, lifter=upright, **options)
+
+
+def test_a_recording_that_does_not_say_the_pictures_size_is_not_lifted(clip: Path) -> None:
+    seen = pipeline.detect(clip, detector=find_squares)
+    source = {name: value for name, value in seen.meta["source"].items() if name != "size"}
+    with pytest.raises(PoseError, match="how large the pictures are"):
+        pipeline.lift(replace(seen, meta=seen.meta | {"source": source}), lifter=upright)
 
 
 def test_one_person_is_kept_by_id(clip: Path) -> None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-from pose3d import read2d
+from pose3d import limits, read2d
 from pose3d.errors import PoseError, UsageError
+from pose3d.parse import read_bytes
 
 VIDEOS = frozenset(
     [
@@ -32,7 +33,6 @@ VIDEOS = frozenset(
 PICTURES = frozenset([".bmp", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"])
 RECORDINGS = frozenset([".npz"])
 OURS = ".pose3d"  # before the suffix of everything that is written here
-MAX_LIST = 64 << 20  # bytes
 Stems = Counter[tuple[str, frozenset[str]]]
 
 
@@ -198,7 +198,9 @@ def _matching(
     if not members:
         raise PoseError(nothing)
     for member in members:
-        yield Input(member, member.parent.relative_to(root))
+        inside = Path(os.path.normpath(member.parent.relative_to(root)))
+        # A pattern may climb above where it began: its results stay where the others are.
+        yield Input(member, Path() if ".." in inside.parts else inside)
 
 
 def _listed(
@@ -206,9 +208,8 @@ def _listed(
 ) -> Iterator[Input]:
     """Files that the lines of a file stand for; files of different folders keep them below -o."""
     try:
-        if file.stat().st_size > MAX_LIST:
-            raise PoseError(f"{file} is too long for a list of files")
-        lines = [line.strip() for line in file.read_text("utf-8").splitlines()]
+        content = read_bytes(file, limits.LIST_BYTES).decode()
+        lines = [line.strip() for line in content.splitlines()]
     except OSError as error:
         raise PoseError(f"{file}: the list cannot be read: {error.strerror}") from error
     except ValueError:
@@ -218,13 +219,15 @@ def _listed(
         if not line or line.startswith("#"):
             continue
         named = f"{file}, line {number}"
-        beside = file.parent / line
-        elsewhere = not beside.exists() and (Path(line).exists() or glob.has_magic(line))
-        place = line if elsewhere else str(beside)
         try:
+            beside = file.parent / line
+            elsewhere = not beside.exists() and (Path(line).exists() or glob.has_magic(line))
+            place = line if elsewhere else str(beside)
             matching = list(_matching(place, suffixes, ours, pattern))
         except PoseError as error:
             raise PoseError(f"{named}: {error}") from None
+        except OSError as error:  # such as a name that is longer than the system takes
+            raise PoseError(f"{named}: {error.strerror}: {line[:60]}") from None
         found += [replace(item, named=named) for item in matching]
     if not found:
         raise PoseError(f"{file} names no file")

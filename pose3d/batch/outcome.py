@@ -1,20 +1,18 @@
 """What came of a job, and how an earlier run's files are told from what is asked for now."""
 
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pose3d import pipeline
+from pose3d import limits, npz, pipeline
 from pose3d.errors import PoseError
+from pose3d.parse import from_json
 from pose3d.sequence import Recording
 
 DONE, SKIPPED, FAILED, DIFFERENT = "done", "skipped", "failed", "different"
-MAX_META = 64 << 20  # bytes
+MAX_META = limits.META_BYTES
 
 
 class MadeOtherwiseError(PoseError):
@@ -57,12 +55,9 @@ def meta_of(path: Path) -> dict[str, Any]:
     try:
         if path.suffix == ".json":
             return dict(json.loads(path.read_bytes())["meta"])
-        with zipfile.ZipFile(path) as archive:
-            if archive.getinfo("meta.npy").file_size > MAX_META:
-                raise PoseError(f"{path} holds over {MAX_META >> 20} MiB of facts: refused")
-        with np.load(path, allow_pickle=False) as arrays:
-            meta = json.loads(str(arrays["meta"]))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, RecursionError):
+        with npz.opened(path) as archive:
+            meta = from_json(str(archive["meta"]))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, npz.DamagedError):
         return Recording.load(path).meta  # which says what is wrong
     return meta if isinstance(meta, dict) else Recording.load(path).meta
 

@@ -1,12 +1,15 @@
 """Options from configuration files, and from environment variables that are for all commands."""
 
 import os
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
+
+from pose3d import limits
+from pose3d.errors import PoseError
+from pose3d.parse import from_toml, read_bytes
 
 
 def configure(ctx: click.Context, param: click.Parameter, path: Path | None) -> None:
@@ -38,9 +41,11 @@ def _from_environment(command: click.Command) -> dict[str, Any]:
 
 def _from_file(ctx: click.Context, path: Path) -> dict[str, Any]:
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        table = from_toml(read_bytes(path, limits.TOML_BYTES).decode())
     except OSError as error:
         raise click.UsageError(f"{path} cannot be read: {error.strerror}") from None
+    except PoseError as error:
+        raise click.UsageError(str(error)) from None
     except ValueError as error:
         raise click.UsageError(f"{path} is no TOML: {error}") from None
     root = ctx.find_root().command
@@ -49,7 +54,18 @@ def _from_file(ctx: click.Context, path: Path) -> dict[str, Any]:
     for name in ["", *ctx.command_path.split()[1:]]:
         table = table.get(name, {}) if name else table
         defaults |= {key: value for key, value in table.items() if not isinstance(value, dict)}
-    return {key.replace("-", "_"): value for key, value in defaults.items()}
+    return {key.replace("-", "_"): _value(path, key, value) for key, value in defaults.items()}
+
+
+def _value(path: Path, key: str, value: Any) -> Any:
+    """What click converts without an error of its own: of numbers it wants the text."""
+    if isinstance(value, bool | str):
+        return value
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return ",".join(value)
+    raise click.UsageError(f"{path}: {key} is neither text, a number, nor a list of words")
 
 
 def _check_keys(path: Path, table: dict[str, Any], command: click.Command) -> None:

@@ -77,7 +77,7 @@ def _use_registry(ctx: click.Context, _param: click.Parameter, path: Path | None
 OPTIONS: dict[str, Callable[[F], F]] = {
     "output": click.option(
         "-o", "--output", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
-        help="Folder for the results; beside each input by default.",
+        help="Folder for the results, or s3://bucket/out and the like; else beside each input.",
     ),
     "detector": click.option(
         "--detector", metavar="NAME|URL|FILE",
@@ -192,7 +192,7 @@ OPTIONS: dict[str, Callable[[F], F]] = {
     ),
     "workers": click.option(
         "--workers", type=click.IntRange(1), metavar="N",
-        help="Work on so many videos at once; by default one on every device.",
+        help="So many processes: a video each, or parts of a long one; by default one a device.",
     ),
     "shard": click.option(
         "--shard", type=Part(), metavar="I/N",

@@ -6,12 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pose3d import npz
 from pose3d.errors import PoseError
 from pose3d.evaluate.poses import PoseErrors, pose_errors
 from pose3d.sequence import Recording
 from pose3d.skeleton import H36M
-
-MAX_BYTES = 2 << 30
 
 
 @dataclass(frozen=True)
@@ -81,14 +80,16 @@ def evaluate_files(prediction: Path, truth: Path) -> RecordingErrors:
 
 def read_motion(path: Path) -> list[Motion]:
     """Everyone's motion in a recording or in a file of truth."""
-    if path.stat().st_size > MAX_BYTES:
-        raise PoseError(f"{path} is too large to be a file of joints")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if "joints_camera" in file.files:
-                keypoints = file["keypoints_2d"] if "keypoints_2d" in file.files else None
-                return [Motion(file["time"], file["joints_camera"].astype(float), keypoints)]
-    except (OSError, ValueError, KeyError) as error:
+        with npz.opened(path) as file:
+            if "joints_camera" in file:
+                time, joints = file["time"], file["joints_camera"].astype(float)
+                seen = "keypoints_2d" in file
+                keypoints = file["keypoints_2d"] if seen else None
+                if joints.shape != (len(time), 17, 3):
+                    raise ValueError(f"joints of shape {joints.shape}")
+                return [Motion(time, joints, keypoints)]
+    except (OSError, ValueError, npz.DamagedError) as error:
         raise PoseError(f"{path} is no file of joints ({error})") from None
     people = [person for person in Recording.load(path).people if person.pose]
     if not people:

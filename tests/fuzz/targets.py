@@ -10,12 +10,15 @@ from unittest import mock
 sys.path.append(str(Path(__file__).parents[1]))  # weight_files, as other tests have it
 
 import av
+import click
 import cv2
 import numpy as np
 from PIL import Image
 
 from pose3d import camera, journal, pictures, read2d, video
 from pose3d.batch import inputs, report
+from pose3d.cli import main
+from pose3d.errors import UsageError
 from pose3d.read2d import found, joints, json_files, mediapipe, videopose3d
 from pose3d.sequence import Recording
 from pose3d.weights import defaults, formats, registry
@@ -101,6 +104,11 @@ def _toml(data: bytes, folder: Path) -> None:
         case b"\1":
             with mock.patch.dict(os.environ, POSE3D_CONFIG=str(path)):
                 defaults.default("detector")
+            arguments = ["--config", str(path), "--dry-run", str(path)]
+            try:
+                main.commands["infer"].make_context("infer", arguments, click.Context(main))
+            except click.ClickException as error:
+                raise UsageError(" ".join(error.format_message().split())[:900]) from None
         case _:
             registry._read(path)
 
@@ -129,11 +137,8 @@ def _list(data: bytes, folder: Path) -> None:
     if data[:1] == b"\1":
         report.Report(_file(folder, "report.jsonl", data[1:]))
         return
-    # A list may name any folder of this machine, which is its right, and takes a while. Names that
-    # no system takes are an OSError still, of pose3d/batch/inputs.py.
-    content = data[1:].replace(b"/", b"_").replace(b"..", b"_")
-    lines = [line.decode("utf-8", "replace")[:60] for line in content.split(b"\n")]
-    path = _file(folder, "list.txt", "\n".join(lines).encode())
+    # A list may name any folder of this machine, which is its right, and takes a while.
+    path = _file(folder, "list.txt", data[1:].replace(b"/", b"_").replace(b"..", b"_"))
     inputs.expand([f"@{path}"], inputs.VIDEOS)
 
 
