@@ -1,14 +1,15 @@
 """The stages in order: video to keypoints to motion."""
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import lru_cache
-from itertools import chain, groupby
+from itertools import groupby
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     Elsewhere = Callable[[Video, dict[str, Any], Progress], Found]
 
 HEIGHT_OF = "--height says how tall person"  # how a warning begins that lifting anew takes back
+T = TypeVar("T")
 DetectorLike = Callable[[Sequence[NDArray[np.uint8]]], list[People]]
 LifterLike = Callable[..., NDArray[np.float32]]
 
@@ -178,32 +180,51 @@ def search(
     # A detector that looks where people are wants chunks that are the same in every run.
     size = getattr(model, "chunk", None) or options.batch_size
     find_people = Sparing(getattr(model, "follow", model), size, gauge_of(model))
+    at_once = getattr(model, "at_once", 1)
 
-    def answer(batch: "list[Frame]") -> list[People]:
-        answers = notes.recall(batch) if notes else []
-        if unknown := batch[len(answers) :]:
-            found = find_people([frame.image for frame in batch])[len(answers) :]
-            answers += found
-            if notes:
-                notes.add(unknown, found)
-        return answers
-
-    frames, before = 0, None
     with (
         closing(read_ahead(chunks(video, size), depth=1)) as batches,
-        ThreadPoolExecutor(1, "detect") as thread,
+        # Later chunks are looked at while the caller goes on with earlier ones.
+        ThreadPoolExecutor(at_once, "detect") as threads,
     ):
-        for batch in chain(progress.waiting("decode", batches), [None]):
-            if before is not None:
-                with progress.stage("detect"):
-                    done = before[0], before[1].result()
-            # The next chunk's people are looked for while the caller goes on with these.
-            now = (batch, thread.submit(answer, batch)) if batch else None
-            if before is not None:
-                yield done
-                frames += len(done[0])
-                progress.advance("detect", frames, video.info.frames)
-            before = now
+
+        def begun(batch: "list[Frame]") -> _Chunk:
+            known = notes.recall(batch) if notes else []
+            images = [frame.image for frame in batch] if len(known) < len(batch) else []
+            return _Chunk(batch, known, threads.submit(find_people, images) if images else None)
+
+        def ended(chunk: _Chunk) -> "tuple[list[Frame], list[People]]":
+            count = len(chunk.known)
+            with progress.stage("detect"):
+                found = chunk.search.result()[count:] if chunk.search else []
+                if notes and found:
+                    notes.add(chunk.frames[count:], found)
+            return chunk.frames, chunk.known + found
+
+        frames = 0
+        for chunk in _ahead(map(begun, progress.waiting("decode", batches)), at_once):
+            yield ended(chunk)
+            frames += len(chunk.frames)
+            progress.advance("detect", frames, video.info.frames)
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Successive frames, people of the first of them that are known, and the search for all."""
+
+    frames: "list[Frame]"
+    known: list[People]
+    search: "Future[list[People]] | None"
+
+
+def _ahead(items: Iterable[T], count: int) -> Iterator[T]:
+    """The same items, each of which is taken when `count` later ones have been made."""
+    line: deque[T] = deque()
+    for item in items:
+        line.append(item)
+        if len(line) > count:
+            yield line.popleft()
+    yield from line
 
 
 def lift(

@@ -80,9 +80,12 @@ class PeopleFinder(ABC):
     chunk
         Frames of a video that :meth:`follow` wants at once, counted from the file's first; None
         where that makes no difference.
+    at_once
+        How many chunks are best looked at side by side, so that none waits for another's end.
     """
 
     chunk: int | None = None
+    at_once = 1
 
     def __init__(
         self, network: nn.Module, device: str, precision: str, min_score: float, max_people: int

@@ -72,9 +72,11 @@ class Detector(PeopleFinder):
         self.parts = self._run_by(choose_engine(engine, self.device), precision)
         self._threads = None
         if self.parts.streams > 1:
-            # Each of them is one of the cores; torch must not share its work among all again.
+            self.at_once = 2
+            # Each works on one core; torch must not share its work among all again. One more than
+            # there are cores goes on while another waits for Python.
             self._threads = ThreadPoolExecutor(
-                self.parts.streams, "look", torch.set_num_threads, (1,)
+                self.parts.streams + 1, "look", torch.set_num_threads, (1,)
             )
         self.calibration = torch.from_numpy(np.asarray(calibration, np.float32)).to(self.device)
         self.short_side, self.adapts = short_side, adapts
