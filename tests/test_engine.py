@@ -138,6 +138,7 @@ def test_the_input_is_what_the_framing_shows() -> None:
 
 def test_auto_takes_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     gpu = torch.device("cuda")
+    monkeypatch.setattr("pose3d.detect.base.which", lambda name: name)
     for module in ("engine", "base"):
         monkeypatch.setattr(f"pose3d.detect.{module}.find_spec", lambda name: object())
     assert choose_engine("auto", CPU) == "openvino"

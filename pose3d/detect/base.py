@@ -1,10 +1,12 @@
 """What all detectors have in common: pictures of any size in, people out."""
 
 import ctypes
+import os
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from shutil import which
 from typing import TypeVar
 
 import numpy as np
@@ -43,8 +45,12 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
 
 
 def kernels_run_on(device: torch.device) -> bool:
-    """Whether a device is a GPU that our own kernels (`detect.kernels`) can be compiled for."""
-    return device.type == "cuda" and find_spec("triton") is not None
+    """Whether a device is a GPU that our own kernels (`detect.kernels`) can be compiled for.
+
+    Triton, which does that, needs a C compiler for what starts them.
+    """
+    compiler = any(map(which, (os.environ.get("CC", "cc"), "gcc", "clang")))
+    return device.type == "cuda" and find_spec("triton") is not None and compiler
 
 
 def keep_memory() -> None:

@@ -91,7 +91,7 @@ class Detector(PeopleFinder):
             from pose3d.detect.gpu import GpuRCNN
 
             return GpuRCNN(self.network, self.dtype)
-        return self.network
+        return self.network  # as `auto` on a GPU does in single precision
 
     def find(self, pictures: Sequence[NDArray[np.uint8]]) -> list[People]:
         """People of pictures that have been checked."""

@@ -27,6 +27,8 @@ class GpuRCNN(Regions):
         ``torch.float16`` or ``torch.bfloat16``.
     """
 
+    engine = "triton"
+
     def __init__(self, network: CompactRCNN, dtype: torch.dtype) -> None:
         fast = copy.deepcopy(network).eval().requires_grad_(False)
         fast = fast.to(dtype).to(memory_format=torch.channels_last)
