@@ -99,10 +99,15 @@ class View:
 
     def picture(self, frame: "VideoFrame") -> NDArray[np.uint8]:
         """RGB uint8 (H, W, 3)."""
+        import av
         import cv2
 
         width, height = self.size
-        rgb = frame.reformat(width, height, "rgb24", src_colorspace=self.colourspace)
+        try:
+            rgb = frame.reformat(width, height, "rgb24", src_colorspace=self.colourspace)
+        except av.FFmpegError as error:  # of damaged frames, or where threads or memory run out
+            reason = error.strerror
+            raise PoseError(f"a frame cannot be converted to RGB: {reason}") from error
         picture: Any = rgb.to_ndarray()
         if self.mirrored:
             picture = cv2.flip(picture, 1)

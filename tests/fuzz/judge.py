@@ -4,7 +4,9 @@ import contextlib
 import hashlib
 import math
 import os
+import re
 import resource
+import select
 import signal
 import tempfile
 import time
@@ -32,6 +34,13 @@ def judge(target: Target, data: bytes) -> str | None:
     wrong = _here(target, data)
     seconds = time.process_time() - begin
     return wrong or (f"hang: {seconds:.0f} s" if seconds > SECONDS else None)
+
+
+def taken() -> int:
+    """Bytes of memory that this process has before it reads anything."""
+    status = Path("/proc/self/status").read_text("ascii")
+    (kilobytes,) = re.findall(r"VmData:\s*(\d+) kB", status)
+    return 1024 * int(kilobytes)
 
 
 def name_of(wrong: str, data: bytes) -> str:
@@ -88,7 +97,8 @@ def _apart(target: Target, data: bytes) -> str | None:
             os.dup2(null, 1)
             os.dup2(null, 2)  # the libraries complain of every broken file
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-            resource.setrlimit(resource.RLIMIT_DATA, (BYTES, BYTES))
+            most = taken() + BYTES
+            resource.setrlimit(resource.RLIMIT_DATA, (most, most))
             seconds = math.ceil(SECONDS)
             resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
             os.write(writing, (_here(target, data) or "").encode()[:2000])
@@ -96,22 +106,19 @@ def _apart(target: Target, data: bytes) -> str | None:
         finally:
             os._exit(status)
     os.close(writing)
-    killed = False
-
-    def kill(*_: object) -> None:
-        nonlocal killed
-        killed = True
-        os.kill(child, signal.SIGKILL)
-
-    before = signal.signal(signal.SIGALRM, kill)
-    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
-    try:
-        with open(reading, "rb") as file:
-            said = file.read().decode("utf-8", "replace")
-        _, status, used = os.wait4(child, 0)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    said, killed = b"", False
+    deadline = time.monotonic() + PATIENCE
+    with open(reading, "rb", buffering=0) as pipe:
+        while not killed:
+            ready, _, _ = select.select([pipe], [], [], max(deadline - time.monotonic(), 0))
+            if not ready:
+                killed = True
+                os.kill(child, signal.SIGKILL)
+            elif piece := pipe.read(2000):
+                said += piece
+            else:
+                break
+    _, status, used = os.wait4(child, 0)
     if killed:
         return f"hang: over {PATIENCE:.0f} s"
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
@@ -120,7 +127,7 @@ def _apart(target: Target, data: bytes) -> str | None:
         return f"crash: signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else "crash: exit"
     if used.ru_maxrss * 1024 > BYTES:
         return f"memory: {used.ru_maxrss >> 10} MiB"
-    return said or None
+    return said.decode("utf-8", "replace") or None
 
 
 @contextlib.contextmanager

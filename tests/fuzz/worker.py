@@ -7,7 +7,6 @@ import contextlib
 import mmap
 import os
 import random
-import re
 import resource
 import sys
 import tempfile
@@ -30,7 +29,7 @@ def main(name: str, engine: str, seconds: float, seed: int, count_file: str) -> 
         from . import targets
     from . import judge
 
-    most = _taken() + judge.BYTES
+    most = judge.taken() + judge.BYTES
     resource.setrlimit(resource.RLIMIT_DATA, (most, most))
     target = targets.TARGETS[name]
     folder = CORPUS / name
@@ -50,13 +49,6 @@ def main(name: str, engine: str, seconds: float, seed: int, count_file: str) -> 
 
         run = {"atheris": _atheris, "hypothesis": _hypothesis, "mutate": _mutate}[engine]
         run(target, attempt, max(end - time.monotonic(), 1), seed, folder)
-
-
-def _taken() -> int:
-    """Bytes of memory that this process has before it reads anything."""
-    status = Path("/proc/self/status").read_text("ascii")
-    (kilobytes,) = re.findall(r"VmData:\s*(\d+) kB", status)
-    return 1024 * int(kilobytes)
 
 
 def _atheris(target, attempt, seconds: float, seed: int, folder: Path) -> None:  # type: ignore[no-untyped-def]
