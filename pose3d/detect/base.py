@@ -18,7 +18,7 @@ from pose3d.errors import UsageError
 from pose3d.sequence import People
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8  # of glibc's malloc.h
 T = TypeVar("T")
 
 
@@ -57,7 +57,8 @@ def keep_memory() -> None:
     """Let glibc keep the memory of large maps for the next ones.
 
     It gives blocks above 32 MB back to the system after every layer, and fetching their pages anew
-    takes a third of a frame's time. Other C libraries are left alone.
+    takes a third of a frame's time. All threads share what it keeps: if each had its own, what one
+    has freed would be no use to another. Other C libraries are left alone.
     """
     if sys.platform != "linux":
         return
@@ -65,6 +66,7 @@ def keep_memory() -> None:
     if mallopt is not None:
         mallopt(M_MMAP_MAX, 0)
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(M_ARENA_MAX, 1)
 
 
 class PeopleFinder(ABC):
