@@ -196,8 +196,7 @@ class Recording:
             raise PoseError(f"{path} cannot be read: {error.strerror or error}") from error
         except (ValueError, npz.DamagedError) as error:
             raise PoseError(
-                f"{path} is not a recording of pose3d, or is damaged ({error}); `pose3d infer` "
-                "makes them"
+                f"{path} is not a recording of pose3d ({error}); `pose3d infer` makes them"
             ) from error
         return cls(meta, people)
 

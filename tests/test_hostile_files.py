@@ -157,7 +157,7 @@ def changed(path: Path, recording: Recording, **arrays: Any) -> Path:
         ({"person_7__id": 3}, "lacks"),
         ({"meta": 7}, "no text"),
         ({"meta": "[]"}, "its facts"),
-        ({"meta": "{"}, "damaged"),
+        ({"meta": "{"}, "not a recording"),
         ({"meta": "[" * 5000}, "deep"),
         ({"meta": json.dumps({"a": [[[]]] * 3, "b": json.loads("[" * 90 + "]" * 90)})}, "deep"),
         ({"meta": '{"source": {"size": [1e999, 4]}}'}, "size"),

@@ -36,6 +36,7 @@ from pose3d.sequence import Keypoints2D, Person, Pose3D, Recording
 from pose3d.skeleton import H36M
 from pose3d.video import Video
 from pose3d.viewer import Footage, beside, write_page, write_viewer
+from pose3d.viewer.clip import small_video
 from pose3d.viewer.serve import Server
 
 CHROMIUM = next(
@@ -248,6 +249,13 @@ def test_the_video_is_in_step(page: Any, truth: dict[str, np.ndarray]) -> None:
         assert min(away)[1] == frame
     ink = picture_of(page, "#ink").astype(int)
     assert (np.abs(ink - style.LEFT).max(-1) < 40).sum() > 20
+
+
+def test_another_video_is_refused(truth: dict[str, np.ndarray], tmp_path: Path) -> None:
+    other = VIDEO.with_name("rendered_crossing.mp4")
+    with pytest.raises(PoseError, match="is not the video of this recording"):
+        small_video(walk(truth, world=True), other, tmp_path / "small.mp4")
+    assert not list(tmp_path.iterdir())
 
 
 def test_it_plays_pauses_scrubs_and_steps(page: Any) -> None:

@@ -272,4 +272,5 @@ def _log_to(path: Path | None) -> None:
         os.close(file)
         faulthandler.enable()
     logging.basicConfig(format=LOG_FORMAT, level=logging.WARNING, force=True)
-    logging.getLogger("pose3d").setLevel(logging.INFO)
+    # Without a log of its own it shares the terminal with the bars.
+    logging.getLogger("pose3d").setLevel(logging.INFO if path else logging.WARNING)

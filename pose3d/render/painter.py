@@ -99,7 +99,7 @@ class Reel:
                 raise PoseError(f"the {look.view} view needs the video: give it, or take --view 3d")
             options = recording.meta.get("options", {})
             self._video = Video(video_path, start=options.get("start"), end=options.get("end"))
-            _check(recording, self._video)
+            check_video(recording, self._video)
             info = self._video.info
             self._size = panel_size(info, limits)
             self._scale = np.divide(self._size, (info.width, info.height))
@@ -164,7 +164,8 @@ class Reel:
                 yield person, row, joints
 
 
-def _check(recording: Recording, video: Video) -> None:
+def check_video(recording: Recording, video: Video) -> None:
+    """Refuse a video whose frames are of another size than the recording's."""
     size = tuple(recording.meta["source"]["size"])
     found = video.info.width, video.info.height
     if size != found:

@@ -9,6 +9,7 @@ import numpy as np
 from pose3d.decode import base_of, opened
 from pose3d.progress import Progress
 from pose3d.render.audio import add_audio
+from pose3d.render.painter import check_video
 from pose3d.sequence import Recording
 from pose3d.video import Video, VideoWriter, read_ahead
 
@@ -40,10 +41,16 @@ def small_video(
     -------
     float
         Time in the recording of the clip's first frame, seconds.
+
+    Raises
+    ------
+    PoseError
+        If the video's frames are of another size than the recording's.
     """
     progress = progress or Progress()
     options = recording.meta.get("options", {})
     video = Video(video_path, start=options.get("start"), end=options.get("end"))
+    check_video(recording, video)
     width, height = video.info.width, video.info.height
     scale = min(HEIGHT / min(width, height), 1.0)
     size = tuple(max(2 * round(side * scale / 2), 2) for side in (width, height))
