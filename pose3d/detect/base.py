@@ -49,8 +49,9 @@ def kernels_run_on(device: torch.device) -> bool:
 
     Triton, which does that, needs a C compiler for what starts them.
     """
-    compiler = any(map(which, (os.environ.get("CC", "cc"), "gcc", "clang")))
-    return device.type == "cuda" and find_spec("triton") is not None and compiler
+    if device.type != "cuda" or find_spec("triton") is None:
+        return False
+    return any(map(which, (os.environ.get("CC", "cc"), "gcc", "clang")))
 
 
 def keep_memory() -> None:
@@ -60,10 +61,7 @@ def keep_memory() -> None:
     takes a third of a frame's time. All threads share what it keeps: if each had its own, what one
     has freed would be no use to another. Other C libraries are left alone.
     """
-    if sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
+    if mallopt := _of_glibc("mallopt"):
         mallopt(M_MMAP_MAX, 0)
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
         mallopt(M_ARENA_MAX, 1)
@@ -71,9 +69,13 @@ def keep_memory() -> None:
 
 def give_back_memory() -> None:
     """Give the system what glibc keeps and nobody uses: between blocks that stay, that adds up."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim is not None:
+    if trim := _of_glibc("malloc_trim"):
         trim(0)
+
+
+def _of_glibc(name: str) -> Callable[..., int] | None:
+    """A function that glibc adds to the C library; None where there is another one."""
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
 
 
 class PeopleFinder(ABC):

@@ -199,6 +199,10 @@ class Regions:
     keypoint_head: Callable[[Tensor, Tensor], Tensor]
     box_step: Tensor
 
+    def pool(self, x: Tensor, rows: Tensor, size: int, stride: int, samples: int) -> Tensor:
+        """Regions of a map, see :func:`~pose3d.detect.roi_align.roi_align`."""
+        return roi_align(x.float(), rows, size, stride, samples)
+
     def propose(self, maps: Maps, sizes: Tensor, limits: Limits) -> tuple[Tensor, Tensor]:
         """The best regions (B, R, 4) of every picture and whether each is one (B, R)."""
         count = min(limits.anchors, maps.objectness.shape[1])
@@ -214,15 +218,15 @@ class Regions:
         """Person logits (B, R) and deltas (B, R, 4) of regions (B, R, 4)."""
         picture = torch.arange(len(regions), device=regions.device)
         rows = _rows(picture.repeat_interleave(regions.shape[1]), regions.flatten(0, 1))
-        pooled = roi_align(maps.middle.float(), rows, 7, 8, 2)
+        pooled = self.pool(maps.middle, rows, 7, 8, 2)
         logits, deltas = self.box_head(pooled)
         return logits.float().view(regions.shape[:2]), deltas.float().view(regions.shape)
 
     def heatmaps(self, maps: Maps, picture: Tensor, regions: Tensor) -> Tensor:
         """Keypoint logits (R, 17, 56 * 56 + 1) of regions (R, 4) of pictures `picture` (R,)."""
         rows = _rows(picture, regions)
-        pooled = roi_align(maps.fine.float(), rows, REGION, 4, 2)
-        prior = roi_align(maps.prior.float().clamp(min=FLOOR), rows, 2 * REGION, 4, 1)
+        pooled = self.pool(maps.fine, rows, REGION, 4, 2)
+        prior = self.pool(maps.prior.clamp(min=FLOOR), rows, 2 * REGION, 4, 1)
         return self.keypoint_head(pooled, prior)
 
     def people(

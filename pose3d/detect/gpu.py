@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pose3d.detect.compact import FLOOR, REGION, CompactRCNN, Maps, Regions
+from pose3d.detect.compact import CompactRCNN, Maps, Regions
 from pose3d.detect.mobilenet import InvertedResidual, MobileNetV2
 
 
@@ -37,7 +37,6 @@ class GpuRCNN(Regions):
         _exchange(fast)
         self._network, self.dtype = fast, dtype
         self.box_head = fast.box_head
-        self.keypoint_head = fast.keypoint_head
         self.box_step = network.box_step
 
     def dense(self, pictures: Tensor) -> Maps:
@@ -46,27 +45,16 @@ class GpuRCNN(Regions):
         with torch.autocast("cuda", enabled=False):
             return self._network.dense(x)
 
-    def classify(self, maps: Maps, regions: Tensor) -> tuple[Tensor, Tensor]:
-        """Person logits (B, R) and deltas (B, R, 4) of regions (B, R, 4)."""
+    def pool(self, x: Tensor, rows: Tensor, size: int, stride: int, samples: int) -> Tensor:
+        """Regions of a map, as it lies."""
         from pose3d.detect.kernels import roi_align
 
-        picture = torch.arange(len(regions), device=regions.device).repeat_interleave(
-            regions.shape[1]
-        )
-        rows = torch.cat([picture[:, None].to(regions), regions.flatten(0, 1)], 1)
-        pooled = roi_align([maps.middle], rows, 7, (8,), 2)
-        logits, deltas = self.box_head(pooled)
-        return logits.float().view(regions.shape[:2]), deltas.float().view(regions.shape)
+        return roi_align([x], rows, size, (stride,), samples)
 
-    def heatmaps(self, maps: Maps, picture: Tensor, regions: Tensor) -> Tensor:
-        """Keypoint logits (R, 17, 56 * 56 + 1) of regions (R, 4) of pictures `picture` (R,)."""
-        from pose3d.detect.kernels import roi_align
-
-        rows = torch.cat([picture[:, None].to(regions), regions], 1)
-        pooled = roi_align([maps.fine], rows, REGION, (4,), 2)
-        prior = roi_align([maps.prior.clamp(min=FLOOR)], rows, 2 * REGION, (4,), 1)
+    def keypoint_head(self, x: Tensor, prior: Tensor) -> Tensor:
+        """Logits (R, 17, 56 * 56 + 1) of features (R, C, 28, 28) and prior (R, 17, 56, 56)."""
         with torch.autocast("cuda", enabled=False):
-            return self.keypoint_head(pooled, prior)
+            return self._network.keypoint_head(x, prior)
 
 
 class Pointwise(nn.Module):
