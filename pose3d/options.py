@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pose3d.body import parse_heights
 from pose3d.camera import check_camera
 from pose3d.camera_file import calibration
+from pose3d.choices import ENGINES, PRECISIONS, SHORT_SIDES, STEPS
 from pose3d.errors import PoseError, UsageError
 from pose3d.weights import default
 
@@ -13,15 +14,7 @@ from pose3d.weights import default
 WITHOUT_EFFECT = ("device", "engine", "batch_size")
 # Options that only stage 2 heeds.
 LIFTING = ("lifter", "fov", "focal_length", "camera", "camera_up", "height", "skip")
-
-
-# Steps of stage 2 that can be skipped, see :mod:`pose3d.recipe`.
-STEPS = ("clean", "steady", "world", "feet")
-
-SHORT_SIDES = (64, 4096)  # pixels that the detector's input may have
 DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu)(:\d+)?")
-PRECISIONS = ("auto", "fp32", "fp16", "bf16")
-ENGINES = ("auto", "torch", "openvino", "triton")
 
 
 @dataclass(frozen=True)
@@ -66,7 +59,7 @@ class Options:
     height
         How tall people are: ``1.78m``, or ``1=1.78m,2=165cm`` by id; kept in metres.
     skip
-        Steps of :data:`STEPS` to leave out; kept in their order.
+        Steps of :data:`~pose3d.choices.STEPS` to leave out; kept in their order.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """Stage 2 as a recipe: from everyone's keypoints to their motion in the world.
 
-clean -> lift -> steady -> size -> world -> feet. Each of :data:`pose3d.options.STEPS` can be left
+clean -> lift -> steady -> size -> world -> feet. Each of :data:`pose3d.choices.STEPS` can be left
 out.
 """
 
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from pose3d.body import scaled, steady
 from pose3d.camera import Camera
+from pose3d.choices import STEPS
 from pose3d.clean import clean
-from pose3d.options import STEPS
 from pose3d.rows import Computed, chunks
 from pose3d.sequence import Keypoints2D, Person, Pose3D
 from pose3d.world import Sight, forgotten, root_path, to_world
@@ -42,7 +42,7 @@ class Recipe:
     scenes
         First frame, and whether the camera stood still, of every take.
     skip
-        Steps of :data:`pose3d.options.STEPS` to leave out; without the world there are no feet to
+        Steps of :data:`pose3d.choices.STEPS` to leave out; without the world there are no feet to
         keep still.
     """
 

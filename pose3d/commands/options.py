@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from pose3d.choices import ENGINES, PRECISIONS, SHORT_SIDES, STEPS
 from pose3d.commands.configuration import configure
 from pose3d.commands.values import Count, Device, Names, Part, Seconds
 
@@ -114,16 +115,16 @@ OPTIONS: dict[str, Callable[[F], F]] = {
     ),
     "precision": click.option(
         "--precision", default="auto", show_default=True,
-        type=click.Choice(["auto", "fp32", "fp16", "bf16"]),
+        type=click.Choice(PRECISIONS),
         help="Of the detector; auto is half on a GPU, single on a CPU.",
     ),
     "engine": click.option(
         "--engine", default="auto", show_default=True,
-        type=click.Choice(["auto", "torch", "openvino", "triton"]),
+        type=click.Choice(ENGINES),
         help="What runs the detector; auto is OpenVINO on a CPU, Triton on a GPU, where there.",
     ),
     "short_side": click.option(
-        "--short-side", type=click.IntRange(64, 4096), metavar="PX",
+        "--short-side", type=click.IntRange(*SHORT_SIDES), metavar="PX",
         help="Of the detector's input; it follows the size of the people where not given.",
     ),
     "batch_size": click.option(
@@ -161,8 +162,8 @@ OPTIONS: dict[str, Callable[[F], F]] = {
         help="How tall people are; 1=1.78m,2=165cm for several, by the number in the drawn video.",
     ),
     "skip": click.option(
-        "--skip", type=Names("clean", "steady", "world", "feet"), default="", metavar="STEP,...",
-        help="Leave out steps of stage 2: clean, steady, world, feet.",
+        "--skip", type=Names(*STEPS), default="", metavar="STEP,...",
+        help=f"Leave out steps of stage 2: {', '.join(STEPS)}.",
     ),
     "min_score": click.option(
         "--min-score", type=click.FloatRange(0, 1), default=0.2, show_default=True, metavar="S",

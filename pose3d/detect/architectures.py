@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pose3d.choices import SHORT_SIDES
 from pose3d.detect.base import PeopleFinder
 from pose3d.detect.detector import Detector
 from pose3d.errors import PoseError, UsageError
-from pose3d.options import SHORT_SIDES
 from pose3d.weights.checkpoint import Checkpoint
 
 if TYPE_CHECKING:

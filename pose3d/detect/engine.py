@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pose3d.choices import ENGINES
 from pose3d.detect.base import kernels_run_on
 from pose3d.detect.compact import JOINTS, REGION, CompactRCNN, Maps, Regions
 from pose3d.errors import PoseError, UsageError
 
-ENGINES = ("auto", "torch", "openvino", "triton")
 EXAMPLE = (64, 96)  # height and width to trace the network with; any multiples of 32
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}  # precisions as OpenVINO calls them
 MAX_STREAMS = 8  # pictures at once; each takes memory for its maps
