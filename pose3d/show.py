@@ -13,8 +13,8 @@ from pose3d.progress import Progress
 from pose3d.sequence import Recording
 from pose3d.stamp import stamp
 
-# Options that decide nothing, or are told by the weights, and may be paths.
 SOURCE = ("sha256", "bytes", "modified")  # of a video, by which it is known
+# Options that decide nothing, or are told by the weights, and may be paths.
 UNSAID = (*WITHOUT_EFFECT, "detector", "lifter")
 
 

@@ -7,6 +7,7 @@ no room for that; but they are quickly written anew, and the same recording give
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from filecmp import cmp
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -43,7 +44,7 @@ def check_shown(path: Path, form: str, recording: Recording, film: bool, look: L
     made, now = stamped(path), facts_of(recording)
     changed = changes(made, now)
     if made is not None:
-        if not changed and _table(made, "of").get("motion") != now["motion"]:
+        if not changed and not _moves_alike(made, now["motion"]):
             changed = ["another state of the recording"]
         then = _table(made, "look")
         for name, value in decisive(form, look, film).items():
@@ -81,8 +82,9 @@ def check_exported(
             other = replace(settings, **{name: value})
             if value != now and is_of(path, form, recording, other):
                 raise made_otherwise(path, [f"{name} {value}, now {now}"])
-    older = path.stat().st_mtime_ns < source.stat().st_mtime_ns
-    what = f"of an earlier {source.name}" if older else f"not of {source.name} as it is"
+    what = (
+        f"of an earlier {source.name}" if _older(path, source) else f"not of {source.name} as it is"
+    )
     raise made_otherwise(path, [what])
 
 
@@ -131,7 +133,7 @@ def unproven(job: Job, facts: Callable[[dict[str, Any]], dict[str, Any]]) -> lis
     unsure = []
     for form, path in job.outputs.items():
         changed = _known_changes(path, form, beside, facts)
-        if changed is None and path.stat().st_mtime_ns < job.source.stat().st_mtime_ns:
+        if changed is None and _older(path, job.source):
             changed = [f"of an earlier {job.source.name}"]
         if changed is None:
             unsure.append(path)
@@ -164,25 +166,32 @@ def outdated(job: Job, facts: dict[str, Any]) -> dict[str, Path]:
     if source is None or not source.exists():
         return {}
     found = {}
+    recording = cache(partial(Recording.load, source))  # read once, if at all
     for form, path in job.outputs.items():
         if path == source or not path.exists():
             continue
         # What is not older was written after the recording.
-        older = path.stat().st_mtime_ns < source.stat().st_mtime_ns
+        older = _older(path, source)
         made = None if form in FORMATS else stamped(path)
         if made is not None:
-            stale = bool(changes(made, facts)) or (older and not _moves_alike(made, source))
+            stale = bool(changes(made, facts)) or (
+                older and not _moves_alike(made, facts_of(recording())["motion"])
+            )
         else:
-            stale = older and not (form in FORMATS and is_of(path, form, Recording.load(source)))
+            stale = older and not (form in FORMATS and is_of(path, form, recording()))
         if stale:
             found[form] = path
     return found
 
 
-def _moves_alike(made: dict[str, Any], source: Path) -> bool:
-    """Whether what a file shows is the motion of a recording, whatever both say."""
-    motion = facts_of(Recording.load(source))["motion"]
+def _moves_alike(made: dict[str, Any], motion: str) -> bool:
+    """Whether what a file shows is a motion, whatever else it says."""
     return bool(_table(made, "of").get("motion") == motion)
+
+
+def _older(path: Path, other: Path) -> bool:
+    """Whether a file was written before another."""
+    return path.stat().st_mtime_ns < other.stat().st_mtime_ns
 
 
 def changes(made: dict[str, Any] | None, facts: dict[str, Any]) -> list[str]:

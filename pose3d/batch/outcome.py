@@ -1,18 +1,17 @@
 """What came of a job, and how an earlier run's files are told from what is asked for now."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pose3d import limits, npz, pipeline
 from pose3d.errors import PoseError
-from pose3d.parse import from_json
+from pose3d.options import Options
+from pose3d.parse import from_json, read_bytes
 from pose3d.sequence import Recording
 
 DONE, SKIPPED, FAILED, DIFFERENT = "done", "skipped", "failed", "different"
-MAX_META = limits.META_BYTES
 
 
 class MadeOtherwiseError(PoseError):
@@ -54,12 +53,34 @@ def meta_of(path: Path) -> dict[str, Any]:
     """The facts of a recording, without its arrays: there may be ten thousand to look at."""
     try:
         if path.suffix == ".json":
-            return dict(json.loads(path.read_bytes())["meta"])
+            return dict(from_json(read_bytes(path, limits.KEYPOINT_BYTES))["meta"])
         with npz.opened(path) as archive:
             meta = from_json(str(archive["meta"]))
     except (OSError, ValueError, KeyError, TypeError, RecursionError, npz.DamagedError):
         return Recording.load(path).meta  # which says what is wrong
     return meta if isinstance(meta, dict) else Recording.load(path).meta
+
+
+def facts_now(
+    source: Path, options: Options, models: Mapping[str, Any], lifts: bool, meta: dict[str, Any]
+) -> dict[str, Any]:
+    """What would make a recording of a video now.
+
+    Parameters
+    ----------
+    source, options
+        The video, and what is asked for.
+    models
+        A detector or lifter that is loaded already, by these names.
+    lifts
+        Whether stage 2 is asked for, too.
+    meta
+        Facts of an earlier run, or none.
+    """
+    facts = pipeline.detection_facts(source, options, models.get("detector"), meta)
+    if lifts:
+        facts |= pipeline.lifting_facts(facts, options, models.get("lifter"))
+    return facts
 
 
 def check_alike(path: Path, meta: dict[str, Any], facts: dict[str, Any]) -> None:

@@ -16,8 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from pose3d import limits
 from pose3d.batch.inputs import Job
-from pose3d.batch.outcome import DIFFERENT, MAX_META, SKIPPED, Outcome
+from pose3d.batch.outcome import DIFFERENT, SKIPPED, Outcome
 from pose3d.batch.work import Work
 from pose3d.errors import PoseError, UsageError
 from pose3d.files import address_of, shown
@@ -124,7 +125,7 @@ class Store:
             if path.suffix == ".npz":
                 try:
                     with zipfile.ZipFile(file) as whole, zipfile.ZipFile(to, "w") as part:
-                        if whole.getinfo("meta.npy").file_size <= MAX_META:
+                        if whole.getinfo("meta.npy").file_size <= limits.META_BYTES:
                             part.writestr("meta.npy", whole.read("meta.npy"))
                             return
                 except (zipfile.BadZipFile, KeyError):

@@ -1,15 +1,15 @@
 """What is done to one input: what there is already, what is made, what gets written."""
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from pose3d import pipeline, read2d
 from pose3d.batch.derived import check_made, outdated
 from pose3d.batch.drawing import write
 from pose3d.batch.inputs import Job
-from pose3d.batch.outcome import SKIPPED, Outcome, check_alike
+from pose3d.batch.outcome import SKIPPED, Outcome, check_alike, facts_now, meta_of
 from pose3d.errors import UsageError
 from pose3d.export.json_file import write_picture as write_json
 from pose3d.files import check_writable, replacing, sweep
@@ -33,16 +33,13 @@ def infer(
 ) -> Outcome:
     """Video to 3D; goes on from the keypoints of an earlier run if they are there."""
 
-    def facts(meta: dict[str, Any]) -> dict[str, Any]:
-        detection = pipeline.detection_facts(job.source, options, models.get("detector"), meta)
-        return detection | pipeline.lifting_facts(detection, options, models.get("lifter"))
-
     def make() -> Recording:
         if "lifter" not in models:
             with progress.stage("load"):
                 pipeline.loaded_lifter(options)  # one that does not fit is refused before hours
         return _detected(job, options, progress, helpers, models)
 
+    facts = partial(facts_now, job.source, options, models, True)
     return _run(job, facts, make, options, overwrite, progress, models)
 
 
@@ -58,12 +55,10 @@ def detect(
     if "picture" in job.outputs:
         return _detect_picture(job, options, overwrite, progress)
 
-    def facts(meta: dict[str, Any]) -> dict[str, Any]:
-        return pipeline.detection_facts(job.source, options, models.get("detector"), meta)
-
     def make() -> Recording:
         return _detected(job, options, progress, helpers, models)
 
+    facts = partial(facts_now, job.source, options, models, False)
     return _run(job, facts, make, None, overwrite, progress, models)
 
 
@@ -107,8 +102,7 @@ def _detect_picture(job: Job, options: Options, overwrite: bool, progress: Progr
     picture = read_picture(job.source)
     facts = pipeline.detection_facts(job.source, options)
     if not overwrite and job.outputs["json"].exists():
-        earlier = json.loads(job.outputs["json"].read_text("utf-8"))
-        check_alike(job.outputs["json"], earlier["meta"], facts)
+        check_alike(job.outputs["json"], meta_of(job.outputs["json"]), facts)
     # Without the facts of its JSON, nothing tells what made a drawn copy.
     outputs = job.outputs if overwrite or "json" in job.missing else job.missing
     if not outputs:

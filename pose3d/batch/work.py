@@ -16,6 +16,7 @@ from pose3d.batch.outcome import (
     MadeOtherwiseError,
     Outcome,
     check_alike,
+    facts_now,
     meta_of,
 )
 from pose3d.batch.stages import Helpers, detect, infer
@@ -144,8 +145,4 @@ class Work:
 
     def _facts(self, job: Job, meta: dict[str, Any]) -> dict[str, Any]:
         """What would make a recording now; `meta` is that of an earlier one."""
-        detector = self.models.get("detector")
-        facts = pipeline.detection_facts(job.source, self.options, detector, meta)
-        if self.stage is infer:
-            facts |= pipeline.lifting_facts(facts, self.options, self.models.get("lifter"))
-        return facts
+        return facts_now(job.source, self.options, self.models, self.stage is infer, meta)
