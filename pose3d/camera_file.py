@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose3d import limits
-from pose3d.errors import PoseError
+from pose3d.errors import PoseError, in_a_line
 from pose3d.parse import from_json, from_toml, read_bytes
 from pose3d.weights import sha256
 
@@ -87,7 +87,7 @@ def _cameras(path: Path) -> dict[str, Calibration]:
     except OSError as error:
         raise PoseError(f"{path} cannot be read: {error.strerror or error}") from error
     except UNREADABLE as error:
-        reason = " ".join(str(error).split())[:100]
+        reason = in_a_line(error, 100)
         raise PoseError(f"{path} is no camera file that can be read ({reason})") from error
 
 

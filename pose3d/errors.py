@@ -1,4 +1,4 @@
-"""The one exception that users are meant to read."""
+"""The one exception that users are meant to read, and what others say in it."""
 
 
 class PoseError(Exception):
@@ -15,3 +15,8 @@ class PoseError(Exception):
 
 class UsageError(PoseError):
     """An option or argument that cannot mean anything here."""
+
+
+def in_a_line(error: BaseException, most: int = 200) -> str:
+    """What another library's error says, in one line of at most so many characters."""
+    return " ".join(str(error).split())[:most]

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose3d import limits
+from pose3d.errors import in_a_line
 
 MAGIC = b"\x93NUMPY"
 PLAIN = re.compile(r"[<>|=]?(?:[fiu]\d|f16|b1|[US]\d{1,9})")  # numbers, truth values and text
@@ -174,4 +175,4 @@ def shown(name: str) -> str:
 
 
 def _said(error: BaseException) -> str:
-    return " ".join(str(error).split())[:100] or type(error).__name__
+    return in_a_line(error, 100) or type(error).__name__

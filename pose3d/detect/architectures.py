@@ -9,7 +9,7 @@ import numpy as np
 from pose3d.choices import SHORT_SIDES
 from pose3d.detect.base import PeopleFinder
 from pose3d.detect.detector import Detector
-from pose3d.errors import PoseError, UsageError
+from pose3d.errors import PoseError, UsageError, in_a_line
 from pose3d.weights.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def _compact(checkpoint: Checkpoint, options: dict[str, Any]) -> PeopleFinder:
             raise ValueError("the calibration is not 17 slopes and intercepts")
         side = _side(metadata["short_side"])
     except (RuntimeError, ValueError, TypeError, AttributeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = in_a_line(error)
         raise PoseError(f"the weights do not fit the compact network: {reason}") from error
     fixed = "short_side" in options
     return Detector(network, calibration, **{"short_side": side, "adapts": not fixed, **options})

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from pose3d.choices import ENGINES
 from pose3d.detect.base import kernels_run_on
 from pose3d.detect.compact import JOINTS, REGION, CompactRCNN, Maps, Regions
-from pose3d.errors import PoseError, UsageError
+from pose3d.errors import PoseError, UsageError, in_a_line
 
 EXAMPLE = (64, 96)  # height and width to trace the network with; any multiples of 32
 HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}  # precisions as OpenVINO calls them
@@ -93,7 +93,7 @@ class OpenVINORCNN(Regions):
                 _Graph(core.compile_model(model, "CPU", settings)) for model in _models(network)
             )
         except (ImportError, RuntimeError) as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = in_a_line(error)
             raise PoseError(
                 f"openvino does not start: use --engine torch, or install it anew: {reason}"
             ) from error

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from pose3d.errors import PoseError, UsageError
+from pose3d.errors import PoseError, UsageError, in_a_line
 from pose3d.lift.lifter import Lifter
 from pose3d.lift.network import TemporalModel
 from pose3d.skeleton import COCO, H36M, Skeleton
@@ -88,7 +88,7 @@ def load_lifter(
             raise ValueError(f"its normalisation is {normalisation!r} at {rate} Hz")
         network = _network(declared, checkpoint)
     except (RuntimeError, ValueError, TypeError, AttributeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = in_a_line(error)
         raise PoseError(f"{name} does not fit its architecture: {reason}") from error
     if takes != keypoints:
         raise UsageError(

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose3d import limits
-from pose3d.errors import PoseError
+from pose3d.errors import PoseError, in_a_line
 from pose3d.read2d.found import Found, Seen
 from pose3d.read2d.joints import MEDIAPIPE, named
 
@@ -60,7 +60,7 @@ def _table(file: IO[str], path: Path, size: tuple[int, int] | None) -> Found:
         )
         times = when.times()
     except (ValueError, IndexError, OverflowError) as error:
-        reason = " ".join(str(error).split())[:100]
+        reason = in_a_line(error, 100)
         raise PoseError(f"{path} holds a row that does not fit ({reason})") from None
     if not len(frames):
         raise PoseError(f"{path} holds no rows")

@@ -15,7 +15,7 @@ from pose3d.detect.keypoint_rcnn import anchors, boxes
 from pose3d.detect.keypoint_rcnn.dialect import Dialect, dialect_of
 from pose3d.detect.keypoint_rcnn.heatmaps import peaks
 from pose3d.detect.keypoint_rcnn.layers import Backbone, Heads, RPNHead
-from pose3d.errors import PoseError
+from pose3d.errors import PoseError, in_a_line
 from pose3d.weights.checkpoint import Checkpoint
 from pose3d.weights.keypoint_rcnn import Plan, plan_of
 
@@ -301,6 +301,6 @@ def build(checkpoint: Checkpoint) -> KeypointRCNN:
         tensors = {name: tensor.float() for name, tensor in checkpoint.tensors.items()}
         network.load_state_dict(tensors, assign=True)
     except (ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = in_a_line(error)
         raise PoseError(f"the weights fit no Keypoint R-CNN: {reason}") from None
     return network.eval().requires_grad_(False)
