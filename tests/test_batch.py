@@ -14,7 +14,7 @@ from conftest import find_squares, upright, write_clip
 from test_cli import folder, names, run, walk
 
 import pose3d
-from pose3d import batch, pipeline
+from pose3d import batch, pipeline, provenance
 from pose3d.batch import run as running
 from pose3d.batch.report import default_path
 from pose3d.errors import PoseError, UsageError
@@ -212,8 +212,8 @@ def test_a_file_that_nobody_touched_is_not_read(
     video = walk(folder / "walk.mp4")
     assert run("infer", video, "--save", "npz").exit_code == 0
     read: list[Path] = []
-    digest = pipeline.sha256
-    monkeypatch.setattr(pipeline, "sha256", lambda path: read.append(path) or digest(path))
+    digest = provenance.sha256
+    monkeypatch.setattr(provenance, "sha256", lambda path: read.append(path) or digest(path))
     run("infer", video, "--save", "npz")
     assert video not in read
     video.touch()

@@ -12,7 +12,7 @@ import stand_ins
 from conftest import upright, write_clip
 from test_video import number, write
 
-from pose3d import batch, pipeline
+from pose3d import batch, pipeline, provenance
 from pose3d.batch import devices, split
 from pose3d.batch.run import Listener, one_by_one
 from pose3d.batch.seats import Seat
@@ -28,7 +28,7 @@ def _stand_ins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Small parts, and models that need no weights."""
     weights = tmp_path / "weights"
     weights.write_text("weights")
-    monkeypatch.setattr(pipeline, "find", lambda name, kind: weights)
+    monkeypatch.setattr(provenance, "find", lambda name, kind: weights)
     monkeypatch.setattr(pipeline, "loaded_detector", lambda options: stand_ins.Chunky())
     monkeypatch.setattr(pipeline, "loaded_lifter", lambda options: upright)
     monkeypatch.setattr(split, "search", stand_ins.search)

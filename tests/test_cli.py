@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from conftest import ROOT, find_squares, upright, write_clip
 
-from pose3d import pipeline
+from pose3d import pipeline, provenance
 from pose3d.cli import main
 from pose3d.counted import counted
 from pose3d.sequence import Recording
@@ -33,7 +33,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         path.write_text(name)
         return path
 
-    monkeypatch.setattr(pipeline, "find", find)
+    monkeypatch.setattr(provenance, "find", find)
     monkeypatch.setattr(pipeline, "loaded_detector", lambda options: find_squares)
     monkeypatch.setattr(pipeline, "loaded_lifter", lambda options: upright)
     for name in [name for name in os.environ if name.startswith("POSE3D_")]:

@@ -16,7 +16,7 @@ from pose3d.detect.engine import OpenVINORCNN, choose_engine
 from pose3d.detect.framing import Framing
 from pose3d.errors import PoseError, UsageError
 from pose3d.options import Options
-from pose3d.pipeline import differences
+from pose3d.provenance import differences
 from pose3d.video import Video
 
 CPU = torch.device("cpu")

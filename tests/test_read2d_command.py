@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 from performers import performance
 
-from pose3d import export, pipeline
+from pose3d import export, pipeline, provenance
 from pose3d.cli import main
 from pose3d.commands import keypoints
 from pose3d.read2d import FORMATS
@@ -30,7 +30,7 @@ def flat(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     weights = tmp_path / "flat.safetensors"
     weights.write_bytes(b"none")
-    monkeypatch.setattr(pipeline, "find", lambda *_, **__: weights)
+    monkeypatch.setattr(provenance, "find", lambda *_, **__: weights)
     monkeypatch.setattr(pipeline, "loaded_lifter", lambda _: lift)
 
 

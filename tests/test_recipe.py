@@ -7,7 +7,7 @@ import pytest
 from imitate import MOTION, Scene, detected, lifted, motion, walker
 from numpy.typing import NDArray
 
-from pose3d import pipeline
+from pose3d import pipeline, provenance
 from pose3d.body import parse_height, parse_heights
 from pose3d.errors import UsageError
 from pose3d.sequence import Keypoints2D, Person, Recording
@@ -120,8 +120,8 @@ def test_a_lens_is_straightened_before_lifting(scene: Scene, tmp_path) -> None: 
     assert recording.meta["options"]["camera"].startswith("lens.json ")
     before = recording.meta
     path.write_text(json.dumps(table | {"distortion": [-0.2, 0.1, 0, 0]}))
-    facts = before | pipeline.lifting_facts(before, pipeline.Options(camera=str(path)), lifter)
-    assert any("camera" in change for change in pipeline.differences(before, facts))
+    facts = before | provenance.lifting_facts(before, pipeline.Options(camera=str(path)), lifter)
+    assert any("camera" in change for change in provenance.differences(before, facts))
 
 
 def test_a_moving_camera_is_warned_about(scene: Scene) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pose3d import pipeline
+from pose3d import provenance
 from pose3d.batch.inputs import Job
 from pose3d.batch.outcome import made_otherwise
 from pose3d.export import FORMATS, write
@@ -154,7 +154,7 @@ def _known_changes(
         return None if made is None else changes(made, facts(_table(made, "of")))
     if beside is None or (FORMATS[form].space and "lift" not in beside.meta.get("steps", ())):
         return None
-    changed = pipeline.differences(beside.meta, facts(beside.meta))
+    changed = provenance.differences(beside.meta, facts(beside.meta))
     if is_of(path, form, beside):
         return changed
     return None if changed else ["not of the recording beside it"]
@@ -206,7 +206,7 @@ def changes(made: dict[str, Any] | None, facts: dict[str, Any]) -> list[str]:
         "weights": {kind: {"name": "", "sha256": None} | _table(weights, kind) for kind in weights},
         "steps": ["lift"] if then.get("lifted") else [],
     }
-    return pipeline.differences(known, facts)
+    return provenance.differences(known, facts)
 
 
 def _table(facts: Mapping[str, Any], name: str) -> dict[str, Any]:

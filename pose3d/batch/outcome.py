@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pose3d import limits, npz, pipeline
+from pose3d import limits, npz, provenance
 from pose3d.errors import PoseError
 from pose3d.options import Options
 from pose3d.parse import from_json, read_bytes
@@ -77,15 +77,15 @@ def facts_now(
     meta
         Facts of an earlier run, or none.
     """
-    facts = pipeline.detection_facts(source, options, models.get("detector"), meta)
+    facts = provenance.detection_facts(source, options, models.get("detector"), meta)
     if lifts:
-        facts |= pipeline.lifting_facts(facts, options, models.get("lifter"))
+        facts |= provenance.lifting_facts(facts, options, models.get("lifter"))
     return facts
 
 
 def check_alike(path: Path, meta: dict[str, Any], facts: dict[str, Any]) -> None:
     """Refuse to take a file for what other facts would have given."""
-    if changed := pipeline.differences(meta, facts):
+    if changed := provenance.differences(meta, facts):
         raise made_otherwise(path, changed)
 
 

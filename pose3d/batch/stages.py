@@ -5,7 +5,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from pose3d import pipeline, read2d
+from pose3d import pipeline, provenance, read2d
 from pose3d.batch.derived import check_made, outdated
 from pose3d.batch.drawing import write
 from pose3d.batch.inputs import Job
@@ -90,7 +90,7 @@ def lift(
         source = read2d.read(job.source, **foreign)
 
     def facts(_meta: dict[str, Any]) -> dict[str, Any]:
-        return source.meta | pipeline.lifting_facts(source.meta, options)
+        return source.meta | provenance.lifting_facts(source.meta, options)
 
     return _run(job, facts, lambda: source, options, overwrite, progress, {})
 
@@ -100,7 +100,7 @@ def _detect_picture(job: Job, options: Options, overwrite: bool, progress: Progr
     from pose3d.render import draw_people
 
     picture = read_picture(job.source)
-    facts = pipeline.detection_facts(job.source, options)
+    facts = provenance.detection_facts(job.source, options)
     if not overwrite and job.outputs["json"].exists():
         check_alike(job.outputs["json"], meta_of(job.outputs["json"]), facts)
     # Without the facts of its JSON, nothing tells what made a drawn copy.
@@ -115,7 +115,7 @@ def _detect_picture(job: Job, options: Options, overwrite: bool, progress: Progr
     for name, path in outputs.items():
         with replacing(path) as part:
             if name == "json":
-                write_json(people, {**pipeline.tool(), **facts}, part)
+                write_json(people, {**provenance.tool(), **facts}, part)
             else:
                 write_picture(draw_people(picture, people), part)
     return Outcome(written=tuple(outputs.values()), frames=1, people=len(people))
@@ -167,6 +167,6 @@ def _earlier(job: Job, facts: Callable[[dict[str, Any]], dict[str, Any]]) -> Rec
     recording = Recording.load(path)
     if "npz" in job.outputs:
         check_alike(path, recording.meta, facts(recording.meta))
-    elif pipeline.differences(recording.meta, facts(recording.meta)):
+    elif provenance.differences(recording.meta, facts(recording.meta)):
         return None
     return recording

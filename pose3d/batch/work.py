@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from pose3d import pipeline
+from pose3d import provenance
 from pose3d.batch.derived import outdated, unproven
 from pose3d.batch.inputs import Job
 from pose3d.batch.outcome import (
@@ -78,15 +78,15 @@ class Work:
         if not job.source.is_file():
             return None
         facts: dict[str, Any] = {
-            "source": pipeline.stamp_of(job.source),
+            "source": provenance.stamp_of(job.source),
             "options": {k: v for k, v in asdict(self.options).items() if k not in WITHOUT_EFFECT},
-            "detector": pipeline.weight_facts(
+            "detector": provenance.weight_facts(
                 self.options, "detector", self.models.get("detector")
             ),
         }
         if self.stage is infer:
             facts |= {
-                "lifting": pipeline.lifting_facts({}, self.options, self.models.get("lifter"))
+                "lifting": provenance.lifting_facts({}, self.options, self.models.get("lifter"))
             }
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
