@@ -131,7 +131,7 @@ def compact(table: Table, _: argparse.Namespace) -> None:
         parts = found.parts  # type: ignore[attr-defined]
 
         def all_of_it(found: Any = found, parts: Any = parts) -> object:
-            return found.run(lambda: parts.people(parts.dense(x), sizes, Limits()))
+            return found.run(lambda: parts.people(x, sizes, Limits()))
 
         def dense(found: Any = found, parts: Any = parts) -> object:
             return found.run(lambda: parts.dense(x))
@@ -214,10 +214,11 @@ def video(table: Table, given: argparse.Namespace) -> None:
 
     path = given.video
     pose3d.infer(path, device=str(DEVICE), end=1.0)  # compiles what the GPU needs
-    frames = sum(1 for _ in Video(path))
+    frames = sum(1 for _ in Video(path).stored())
     table.compare(
         {
-            "decoding alone": (lambda: sum(1 for _ in Video(path)), frames),
+            "decoding alone": (lambda: sum(1 for _ in Video(path).stored()), frames),
+            "decoding and making it RGB": (lambda: sum(1 for _ in Video(path)), frames),
             "infer": (lambda: pose3d.infer(path, device=str(DEVICE)), frames),
         },
         warm=0,

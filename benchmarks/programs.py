@@ -35,7 +35,7 @@ def pose3d(video: str, seconds: float, _frames: int, engine: str = "auto") -> Wo
     chosen = {"end": seconds, "engine": engine, "device": "cpu"}
     detector: Any = pipeline.loaded_detector(Options(**chosen))
     pipeline.loaded_lifter(Options(**chosen))
-    detector.follow([next(iter(Video(video))).image] * 8)  # every thread's first look is slow
+    detector.follow([next(iter(Video(video)))] * 8)  # every thread's first look is slow
 
     def work() -> int:
         recording = pipeline.infer(video, **chosen)

@@ -184,13 +184,14 @@ class _Heard(Laps):
 def parts_of(detector: Any) -> list[tuple[Any, str, str]]:
     """The methods that a detector's parts are: whose, which, and what it is called here."""
     from pose3d.detect import Detector
+    from pose3d.detect.compact import Regions
 
     own = isinstance(detector, Detector)  # whose network an engine may run
     network = detector.parts if own else detector.network
-    last = "heatmaps" if own else "locate"
-    parts = {"dense": "dense", "propose": "proposals", "classify": "boxes", last: "keypoints"}
+    parts = dict(Regions.parts) | {"keypoints": "locate"}
+    parts = dict(network.parts) if own else parts
     resize = [(detector, "resize", "resize")] if hasattr(detector, "resize") else []
-    return [*resize, *((network, method, name) for method, name in parts.items())]
+    return [*resize, *((network, method, name) for name, method in parts.items())]
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""From a file's packets to frames: opening, seeking, counting, damage, display."""
+"""From a file's packets to frames: opening, seeking, counting, damage."""
 
 import heapq
 from collections.abc import Iterator
@@ -6,10 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from pose3d import limits
 from pose3d.errors import PoseError
@@ -19,8 +16,6 @@ if TYPE_CHECKING:  # av takes longer than all of `pose3d --help`
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-HD_HEIGHT = 720  # from here on BT.709 is meant where a file does not say, as players take it
-UNSPECIFIED, BT709, BT601 = 2, 1, 5  # FFmpeg's numbers of colour spaces
 COVER = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC
 MICROSECONDS = 1_000_000
 NAMING_OTHERS = frozenset(  # formats whose files are lists of other files
@@ -72,65 +67,6 @@ class Ledger:
             heapq.heappop(self.waiting)
             self.index += 1
         return self.index
-
-
-@dataclass(frozen=True)
-class View:
-    """How stored pictures become displayed ones: stretched to `size`, mirrored, turned."""
-
-    size: tuple[int, int]
-    rotation: int
-    mirrored: bool
-    colourspace: int | None
-
-    @classmethod
-    def of(cls, frame: "VideoFrame", stream: "VideoStream") -> "View":
-        """The view that a frame and its stream ask for."""
-        aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1
-        width = round(frame.width * aspect) if 0.25 <= aspect <= 4 else frame.width
-        guess = BT709 if min(frame.width, frame.height) >= HD_HEIGHT else BT601
-        unknown = frame.colorspace == UNSPECIFIED
-        return cls((width, frame.height), *_turn(frame), guess if unknown else None)
-
-    @property
-    def displayed(self) -> tuple[int, int]:
-        """Width and height."""
-        return self.size if self.rotation in (0, 180) else self.size[::-1]
-
-    def picture(self, frame: "VideoFrame") -> NDArray[np.uint8]:
-        """RGB uint8 (H, W, 3)."""
-        import av
-        import cv2
-
-        width, height = self.size
-        try:
-            rgb = frame.reformat(width, height, "rgb24", src_colorspace=self.colourspace)
-        except av.FFmpegError as error:  # of damaged frames, or where threads or memory run out
-            reason = error.strerror
-            raise PoseError(f"a frame cannot be converted to RGB: {reason}") from error
-        picture: Any = rgb.to_ndarray()
-        if self.mirrored:
-            picture = cv2.flip(picture, 1)
-        if self.rotation:
-            turns = (cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_COUNTERCLOCKWISE)
-            picture = cv2.rotate(picture, turns[self.rotation // 90 - 1])
-        return np.ascontiguousarray(picture)
-
-
-def _turn(frame: "VideoFrame") -> tuple[int, bool]:
-    """Degrees clockwise, after mirroring left and right, that the display matrix asks for.
-
-    The matrix is ISO/IEC 14496-12's: 3 x 3 numbers of 32 bits, of which [[a, b], [c, d]] (at 0, 1,
-    3, 4) map x to (a, b) and y to (c, d), y down.
-    """
-    side: Any = frame.side_data.get("DISPLAYMATRIX")
-    if side is None or len(bytes(side)) < 36:
-        return 0, False
-    a, b, _, c, d = np.frombuffer(bytes(side), np.int32, 5).astype(float)
-    mirrored = a * d - b * c < 0
-    if mirrored:
-        a, b = -a, -b
-    return round(np.degrees(np.arctan2(b, a)) / 90) % 4 * 90, bool(mirrored)
 
 
 @contextmanager

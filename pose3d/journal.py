@@ -28,8 +28,8 @@ import numpy as np
 
 from pose3d import limits, npz
 from pose3d.errors import PoseError
+from pose3d.frame import Frame
 from pose3d.sequence import People
-from pose3d.video import Frame
 
 FLUSH_SECONDS = 10.0  # between records: what a kill may cost; shorter videos need no journal
 LOCK_SECONDS = 30.0  # to wait for another run to let go
@@ -188,7 +188,7 @@ def forget(path: Path) -> None:
 
 def _mark(frame: Frame) -> int:
     """Checksum of a picture, by which one that was decoded otherwise is noticed."""
-    return zlib.crc32(frame.image[::ROWS].tobytes())
+    return zlib.crc32(frame.rows(ROWS).tobytes())
 
 
 def is_of_use(path: Path) -> bool:

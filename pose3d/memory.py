@@ -3,15 +3,13 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from pose3d.errors import PoseError
 from pose3d.sequence import People
 
-Pictures = Sequence[NDArray[np.uint8]]
+Pictures = Sequence[Any]  # or frames of a video
 SHARE = 0.8  # of the free memory that a batch may take: pictures of more people take more
 _log = logging.getLogger(__name__)
 
@@ -77,6 +75,7 @@ class Sparing:
         self._size = batch_size
         self._halved = False
         self._gauge = gauge
+        self._lock = Lock()
 
     def __call__(self, pictures: Pictures) -> list[People]:
         """People of every picture.
@@ -86,22 +85,31 @@ class Sparing:
         PoseError
             If half a batch is too large, too.
         """
+        size = self._size
         try:
             self._fit(pictures)
-            return self._in_parts(pictures)
+            size = self._size
+            return self._in_parts(pictures, size)
         except RuntimeError as error:
             if not _is_memory(error):
                 raise
-            if self._halved or self._size == 1:
-                raise PoseError(
-                    f"the GPU's memory does not hold {self._size} frames at once: give a smaller "
-                    "--batch-size, or --device cpu"
-                ) from error
+            self._halve(size, error)
         # Outside of the block above: its exception would keep the batch's tensors alive.
-        self._halved = True
-        self._go_on_with((self._size + 1) // 2)
         _give_back()
         return self(pictures)
+
+    def _halve(self, size: int, error: RuntimeError) -> None:
+        """Go on with half of a size that was too large, unless another thread has seen to it."""
+        with self._lock:
+            if self._size != size:
+                return
+            if self._halved or size == 1:
+                raise PoseError(
+                    f"the GPU's memory does not hold {size} frames at once: give a smaller "
+                    "--batch-size, or --device cpu"
+                ) from error
+            self._halved = True
+            self._go_on_with((size + 1) // 2)
 
     def _fit(self, pictures: Pictures) -> None:
         """Choose the size by what the first picture takes."""
@@ -121,9 +129,9 @@ class Sparing:
         )
         self._size = size
 
-    def _in_parts(self, pictures: Pictures) -> list[People]:
-        parts = range(0, len(pictures), self._size)
-        return [p for at in parts for p in self._detector(pictures[at : at + self._size])]
+    def _in_parts(self, pictures: Pictures, size: int) -> list[People]:
+        parts = range(0, len(pictures), size)
+        return [p for at in parts for p in self._detector(pictures[at : at + size])]
 
 
 def _is_memory(error: RuntimeError) -> bool:

@@ -178,19 +178,20 @@ def search(
         model = detector if callable(detector) else loaded_detector(options)
     # A detector that looks where people are wants chunks that are the same in every run.
     size = getattr(model, "chunk", None) or options.batch_size
-    find_people = Sparing(getattr(model, "follow", model), size, gauge_of(model))
+    find_people = Sparing(_follower(model), size, gauge_of(model))
     at_once = getattr(model, "at_once", 1)
 
+    device = getattr(model, "device", "cpu")
     with (
-        closing(read_ahead(chunks(video, size), depth=1)) as batches,
+        closing(read_ahead(chunks(frames_for(device, video), size), depth=1)) as batches,
         # Later chunks are looked at while the caller goes on with earlier ones.
         ThreadPoolExecutor(at_once, "detect") as threads,
     ):
 
         def begun(batch: "list[Frame]") -> _Chunk:
             known = notes.recall(batch) if notes else []
-            images = [frame.image for frame in batch] if len(known) < len(batch) else []
-            return _Chunk(batch, known, threads.submit(find_people, images) if images else None)
+            asked = len(known) < len(batch)
+            return _Chunk(batch, known, threads.submit(find_people, batch) if asked else None)
 
         def ended(chunk: _Chunk) -> "tuple[list[Frame], list[People]]":
             count = len(chunk.known)
@@ -331,6 +332,16 @@ def load(path: str | PathLike[str]) -> Recording:
         If the file is missing, damaged, of a newer schema or no recording.
     """
     return Recording.load(path)
+
+
+def frames_for(device: object, video: "Video") -> "Iterator[Frame]":
+    """A video's frames as a device takes them best: GPUs are faster at making them RGB."""
+    return video.stored() if str(device).startswith("cuda") else iter(video)
+
+
+def _follower(model: Any) -> "Callable[[Sequence[Frame]], list[People]]":
+    """What finds people in successive frames: detectors of others know pictures only."""
+    return getattr(model, "follow", None) or (lambda batch: model([f.image for f in batch]))
 
 
 def chunks(frames: "Iterable[Frame]", size: int) -> "Iterator[list[Frame]]":

@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from pose3d import limits
 from pose3d.decode import (
     Ledger,
-    View,
     base_of,
     count_before,
     declared,
@@ -34,6 +33,7 @@ from pose3d.decode import (
     stamped,
 )
 from pose3d.errors import PoseError
+from pose3d.frame import Frame, Stored, View
 
 if TYPE_CHECKING:  # av takes longer than all of `pose3d --help`
     from av import VideoFrame
@@ -53,15 +53,6 @@ class NoFrameError(PoseError):
 
 class _LateError(Exception):
     """The decoder could not begin where it was sought to."""
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One frame: `image` RGB uint8 (H, W, 3) as displayed, `index` in the file, `time` in s."""
-
-    image: NDArray[np.uint8]
-    index: int
-    time: float
 
 
 @dataclass(frozen=True)
@@ -146,7 +137,11 @@ class Video:
             )
 
     def __iter__(self) -> Iterator[Frame]:
-        """Read the frames in order of presentation, times rising."""
+        """Read the frames in order of presentation, times rising, their pictures RGB."""
+        return (frame.converted() for frame in self.stored())
+
+    def stored(self) -> Iterator[Frame]:
+        """Read the frames, their pictures as the decoder leaves them."""
         try:
             yield from self._frames(seek=True)
         except _LateError:
@@ -236,7 +231,7 @@ class Video:
         return np.array([float((stamp - self._first) * base) for stamp in sorted(stamps)])
 
     def _frame(self, frame: "VideoFrame", index: int, time: float) -> Frame:
-        return Frame(self._view.picture(frame), index, time)
+        return Frame(Stored(frame, self._view), index, time)
 
     def _seek(
         self, container: "InputContainer", stream: "VideoStream", seek: bool

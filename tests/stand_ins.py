@@ -13,7 +13,7 @@ from pose3d import pipeline
 from pose3d.batch import split
 from pose3d.batch.inputs import Job
 from pose3d.batch.outcome import Outcome
-from pose3d.decode import View
+from pose3d.frame import Frame, View
 from pose3d.errors import PoseError
 from pose3d.options import Options
 from pose3d.progress import Progress
@@ -28,9 +28,12 @@ class Chunky:
     chunk = 16
 
     def __call__(self, pictures: Pictures) -> list[People]:
-        return self.follow(pictures)
+        return self._found(pictures)
 
-    def follow(self, pictures: Pictures) -> list[People]:
+    def follow(self, frames: Sequence[Frame]) -> list[People]:
+        return self._found([frame.image for frame in frames])
+
+    def _found(self, pictures: Pictures) -> list[People]:
         shift = np.float32(sum(int(picture.sum()) % 1000 for picture in pictures) / 1e4)
         return [
             People(p.boxes, p.scores, p.keypoints + shift, p.keypoint_scores)
@@ -41,7 +44,7 @@ class Chunky:
 class Broken(Chunky):
     """Is never to be asked."""
 
-    def follow(self, pictures: Pictures) -> list[People]:
+    def follow(self, frames: Sequence[Frame]) -> list[People]:
         raise PoseError("the detector is broken")
 
 

@@ -123,10 +123,11 @@ class Helpers:
         if len(parts) < 2:
             raise WholeError("it is too short, or says too little of its frames' times")
         work, tally = Work(search, options), _Tally(progress, video.info.frames)
+        frames = pipeline.frames_for(self.places[0].device, video)
         with (
             Crew(parts, work, tally, self.places, self.logs) as crew,
             closing(_Answers(crew, parts)) as answers,
-            closing(read_ahead(pipeline.chunks(video, CHUNK), depth=1)) as batches,
+            closing(read_ahead(pipeline.chunks(frames, CHUNK), depth=1)) as batches,
         ):
             for batch in progress.waiting("decode", batches):
                 with progress.stage("detect"):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from pose3d.errors import UsageError
+from pose3d.frame import Frame
 from pose3d.sequence import People
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -136,9 +137,9 @@ class PeopleFinder(ABC):
         self.check(pictures)
         return self.run(lambda: self.find(pictures))
 
-    def follow(self, frames: Sequence[NDArray[np.uint8]]) -> list[People]:
+    def follow(self, frames: Sequence[Frame]) -> list[People]:
         """People of successive frames of a video, each seen by itself or all together."""
-        return self(frames)
+        return self([frame.image for frame in frames])
 
     def check(self, pictures: Sequence[NDArray[np.uint8]]) -> None:
         """Refuse what is no RGB uint8 picture."""

@@ -9,6 +9,7 @@ as one.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -39,6 +40,15 @@ class Maps(NamedTuple):
     objectness: Tensor  # (B, N) logits of all anchors
     deltas: Tensor  # (B, N, 4)
     anchors: Tensor  # (N, 4)
+
+
+class Candidates(NamedTuple):
+    """Regions of a batch of pictures that may be people, the best of each picture first."""
+
+    maps: Maps
+    boxes: Tensor  # (B, R, 4), pixels of the network's input
+    scores: Tensor  # (B, R)
+    keep: Tensor  # (B, R) whether it is to count
 
 
 class Found(NamedTuple):
@@ -190,10 +200,18 @@ class Regions:
         What that is.
     streams
         How many threads may work at once, each with pictures of its own.
+    grid
+        What sides of the network's input are multiples of, pixels.
+    parts
+        Methods that share the work, by what each is called in a report of where time goes.
     """
 
     engine = "torch"
     streams = 1
+    grid = 32
+    parts = MappingProxyType(
+        {"dense": "dense", "proposals": "propose", "boxes": "classify", "keypoints": "heatmaps"}
+    )
     dense: Callable[[Tensor], Maps]
     box_head: Callable[[Tensor], tuple[Tensor, Tensor]]
     keypoint_head: Callable[[Tensor, Tensor], Tensor]
@@ -229,18 +247,9 @@ class Regions:
         prior = self.pool(maps.prior.clamp(min=FLOOR), rows, 2 * REGION, 4, 1)
         return self.keypoint_head(pooled, prior)
 
-    def people(
-        self,
-        maps: Maps,
-        sizes: Tensor,
-        limits: Limits,
-        mirrored: Callable[[], Maps] | None = None,
-    ) -> Found:
-        """People of what :meth:`dense` made of pictures.
-
-        Where it is given, `mirrored` makes the same of the pictures' mirror images, once `maps` are
-        no longer needed: keypoints are then where both find them.
-        """
+    def candidates(self, pictures: Tensor, sizes: Tensor, limits: Limits) -> Candidates:
+        """Who may be in pictures (B, 3, H, W), padded, of `sizes` (B, 2): no one is waited for."""
+        maps = self.dense(pictures)
         regions, valid = self.propose(maps, sizes, limits)
         logits, deltas = self.classify(maps, regions)
         boxes = geometry.clip(geometry.decode(deltas * self.box_step, regions), sizes)
@@ -249,14 +258,34 @@ class Regions:
         boxes = boxes.gather(1, order[..., None].expand(-1, -1, 4))
         keep = geometry.suppress(boxes, limits.box_iou) & (scores > limits.min_box_score)
         keep &= keep.cumsum(1) <= limits.people
+        return Candidates(maps, boxes, scores, keep)
+
+    def people(
+        self,
+        pictures: Tensor,
+        sizes: Tensor,
+        limits: Limits,
+        mirrored: Callable[[], Maps] | None = None,
+    ) -> Found:
+        """People of pictures (B, 3, H, W), padded; `sizes` (B, 2) are width and height within.
+
+        Where it is given, `mirrored` makes maps of the pictures' mirror images, once the pictures'
+        own are no longer needed: keypoints are then where both find them.
+        """
+        maps, boxes, scores, keep = self.candidates(pictures, sizes, limits)
         picture, rank = keep.nonzero(as_tuple=True)
         boxes, scores = boxes[picture, rank], scores[picture, rank]
         areas = geometry.enlarge(boxes, KEYPOINT_MARGIN)
+        if mirrored is None:
+            return Found(picture, boxes, scores, *self.keypoints(maps, picture, areas))
         found = self.heatmaps(maps, picture, areas)
-        if mirrored is not None:
-            across = geometry.mirrored(areas, sizes[picture, 0])
-            found = (found + heatmaps.mirrored(self.heatmaps(mirrored(), picture, across))) / 2
+        across = geometry.mirrored(areas, sizes[picture, 0])
+        found = (found + heatmaps.mirrored(self.heatmaps(mirrored(), picture, across))) / 2
         return Found(picture, boxes, scores, *heatmaps.decode(found, areas))
+
+    def keypoints(self, maps: Maps, picture: Tensor, areas: Tensor) -> tuple[Tensor, Tensor]:
+        """Keypoints (R, 17, 2) and peak masses (R, 17) of areas (R, 4) of pictures (R,)."""
+        return heatmaps.decode(self.heatmaps(maps, picture, areas), areas)
 
 
 class CompactRCNN(Regions, nn.Module):
@@ -290,8 +319,8 @@ class CompactRCNN(Regions, nn.Module):
         return Maps(fine, prior, middle, *self.rpn([middle, *coarser]))
 
     def forward(self, pictures: Tensor, sizes: Tensor, limits: Limits) -> Found:
-        """People of pictures (B, 3, H, W), padded; `sizes` (B, 2) are width and height within."""
-        return self.people(self.dense(pictures), sizes, limits)
+        """As :meth:`Regions.people`."""
+        return self.people(pictures, sizes, limits)
 
 
 def _rows(picture: Tensor, regions: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from threading import Lock
 from typing import TypeVar
 
 import numpy as np
@@ -14,6 +16,8 @@ from pose3d.detect.base import PeopleFinder, give_back_memory
 from pose3d.detect.compact import CompactRCNN, Limits, Maps, Regions
 from pose3d.detect.engine import OpenVINORCNN, choose_engine
 from pose3d.detect.framing import Framing, around, closer, whole
+from pose3d.detect.upload import Uploaded
+from pose3d.frame import Frame
 from pose3d.likeness import oks
 from pose3d.sequence import People
 
@@ -22,6 +26,7 @@ SEEN = 0.2  # peak mass from which a keypoint is to be seen
 SECOND_LOOK = 2.0  # pixels of a picture's second look, in those of the first
 CHUNK = 16  # frames of a video that share a region and a scale
 GIVE_BACK = 8  # chunks after which memory is given back; fetching it anew takes 1 % of their time
+Pictures = Sequence[NDArray[np.uint8]] | Uploaded
 T = TypeVar("T")
 S = TypeVar("S")
 
@@ -79,6 +84,9 @@ class Detector(PeopleFinder):
             self._threads = ThreadPoolExecutor(
                 self.parts.streams + 1, "look", torch.set_num_threads, (1,)
             )
+        if self.device.type == "cuda":
+            self.at_once = 2  # one is on its way to the GPU while that is at work on the other
+        self._alone = Lock() if self.device.type == "cuda" else nullcontext()
         self.calibration = torch.from_numpy(np.asarray(calibration, np.float32)).to(self.device)
         self.short_side, self.adapts = short_side, adapts
         self._followed = 0  # chunks of videos
@@ -105,31 +113,43 @@ class Detector(PeopleFinder):
                 answers[n] = people
         return answers
 
-    def follow(self, frames: Sequence[NDArray[np.uint8]]) -> list[People]:
+    def follow(self, frames: Sequence[Frame]) -> list[People]:
         """People of successive frames of a video, best of :attr:`chunk` at once.
 
         The first and the last frame say where people are and how large, and are looked at no
         closer; see :mod:`pose3d.detect.framing`. The answer depends on these frames alone.
         """
-        self.check(frames)
         self._followed += 1
         if self._followed % GIVE_BACK == 0 and self.device.type == "cpu":
             give_back_memory()
-        if not self.adapts or len({frame.shape for frame in frames}) != 1:
-            return self(frames)
-        first = self._whole(frames[0])
-        ends = [frames[0], frames[-1]] if len(frames) > 1 else list(frames)
-        looks = self.run(lambda: self._look(ends, first))
-        framing = around(looks, first)
-        between = self.run(lambda: self._look(list(frames[1:-1]), framing))
+        pictures = self._taken(frames)
+        first = whole(*frames[0].size, self.short_side)
+        with self._alone:
+            if not self.adapts:
+                return self.run(lambda: self._look(pictures, first))
+            looks = self.run(lambda: self._look(_ends(pictures), first))
+            framing = around(looks, first)
+            between = self.run(lambda: self._look(pictures[1:-1], framing))
         return [looks[0], *between, *looks[1:]]
+
+    def _taken(self, frames: Sequence[Frame]) -> Pictures:
+        """Frames' pictures, where the network is."""
+        if self.device.type == "cuda":
+            planes = [frame.planes for frame in frames]
+            known = [p for p in planes if p is not None]
+            if len(known) == len(planes):
+                return Uploaded.of(known, self.device)
+        pictures = [frame.image for frame in frames]
+        self.check(pictures)
+        return pictures
 
     def _alike(self, pictures: list[NDArray[np.uint8]]) -> list[People]:
         """People of pictures of one size, seen again at their scale and in the mirror.
 
         What a video gains by going on, single pictures gain by more looks.
         """
-        first = self._whole(pictures[0])
+        height, width = pictures[0].shape[:2]
+        first = whole(width, height, self.short_side)
         looks = self._look(pictures, first)
         if not self.adapts:
             return looks
@@ -142,13 +162,7 @@ class Detector(PeopleFinder):
 
         return self._each(again, range(len(looks)))
 
-    def _whole(self, picture: NDArray[np.uint8]) -> Framing:
-        height, width = picture.shape[:2]
-        return whole(width, height, self.short_side)
-
-    def _look(
-        self, pictures: list[NDArray[np.uint8]], framing: Framing, mirror: bool = False
-    ) -> list[People]:
+    def _look(self, pictures: Pictures, framing: Framing, mirror: bool = False) -> list[People]:
         """People of a region of pictures of one size; `mirror` looks at mirror images as well."""
         # Many at once make a CPU no faster, and their maps take memory.
         at_once = 1 if self.device.type == "cpu" else max(len(pictures), 1)
@@ -164,13 +178,18 @@ class Detector(PeopleFinder):
             return [work(item) for item in items]
         return list(self._threads.map(lambda item: self.run(lambda: work(item)), items))
 
-    def resize(self, pictures: Sequence[NDArray[np.uint8]], framing: Framing) -> Tensor:
+    def resize(self, pictures: Pictures, framing: Framing) -> Tensor:
         """What a framing shows of pictures, as the network's input (B, 3, H, W), uint8, padded."""
         x0, y0, x1, y1 = framing.region
         width, height = framing.size
+        grid = self.parts.grid
         padded = torch.zeros(
-            len(pictures), _padded(height), _padded(width), 3, dtype=torch.uint8, device=self.device
-        )
+            len(pictures), *(-(-side // grid) * grid for side in (height, width)), 3,
+            dtype=torch.uint8, device=self.device,
+        )  # fmt: skip
+        if isinstance(pictures, Uploaded):
+            padded[:, :height, :width] = pictures.shown(framing).permute(0, 2, 3, 1)
+            return padded.permute(0, 3, 1, 2)
         for row, picture in zip(padded, pictures, strict=True):
             part = np.require(picture[y0:y1, x0:x1], requirements=("C", "W"))
             seen = torch.from_numpy(part).to(self.device)[None].permute(0, 3, 1, 2)
@@ -182,10 +201,7 @@ class Detector(PeopleFinder):
         # NHWC seen as NCHW is channels-last already.
         return padded.permute(0, 3, 1, 2)
 
-    def _batch(
-        self, pictures: list[NDArray[np.uint8]], framing: Framing, mirror: bool
-    ) -> list[People]:
-        x0, y0, x1, y1 = framing.region
+    def _batch(self, pictures: Pictures, framing: Framing, mirror: bool) -> list[People]:
         size = framing.size
         x = self.resize(pictures, framing)
         sizes = torch.tensor([size] * len(pictures), device=self.device)
@@ -195,31 +211,36 @@ class Detector(PeopleFinder):
             other[..., : size[0]] = x[..., : size[0]].flip(-1)
             return self.parts.dense(other)
 
-        maps = self.parts.dense(x)
-        found = self.parts.people(maps, sizes, self.limits, mirrored if mirror else None)
+        found = self.parts.people(x, sizes, self.limits, mirrored if mirror else None)
         scores = calibrated(found.mass, self.calibration)
         ranks = found.scores * clarity(found.mass)
-        back = torch.tensor([(x1 - x0) / size[0], (y1 - y0) / size[1]], device=self.device)
-        corner = torch.tensor([x0, y0], device=self.device)
-        return self._split(
-            found.picture, found.boxes * back.repeat(2) + corner.repeat(2), ranks,
-            found.keypoints * back + corner, scores, len(pictures),
-        )  # fmt: skip
+        # One table, so that a GPU is waited for once.
+        parts = found.picture[:, None], found.boxes, ranks[:, None], found.keypoints.flatten(1)
+        table = torch.cat([part.float() for part in (*parts, scores)], 1).cpu().numpy()
+        return self._split(table, framing, len(pictures))
 
-    def _split(
-        self, picture: Tensor, boxes: Tensor, ranks: Tensor, points: Tensor, scores: Tensor, n: int
-    ) -> list[People]:
-        """The flat answer of a batch as one :class:`People` a picture."""
-        order = torch.argsort(ranks, descending=True)
-        order = order[ranks[order] >= self.min_score]
-        owner = picture[order].cpu().numpy()
-        everyone = People(*(v[order].float().cpu().numpy() for v in (boxes, ranks, points, scores)))
-        return [distinct(everyone[owner == row]) for row in range(n)]
+    def _split(self, table: NDArray[np.float32], framing: Framing, count: int) -> list[People]:
+        """A batch's answer as one :class:`People` a picture, in the picture's pixels.
+
+        A row of the table is a picture's number, a box, a rank, keypoints and their scores.
+        """
+        x0, y0, x1, y1 = framing.region
+        corner = np.array([x0, y0], np.float32)
+        back = (np.array([x1 - x0, y1 - y0]) / framing.size).astype(np.float32)
+        table = table[table[:, 5] >= self.min_score]
+        table = table[np.argsort(-table[:, 5], kind="stable")]
+        boxes, ranks, points, scores = np.split(table[:, 1:], (4, 5, 39), axis=1)
+        boxes = boxes * np.tile(back, 2) + np.tile(corner, 2)
+        points = points.reshape(-1, 17, 2) * back + corner
+        everyone = People(boxes, ranks[:, 0].copy(), points, scores.copy())
+        return [distinct(everyone[table[:, 0] == row]) for row in range(count)]
 
 
-def _padded(side: int) -> int:
-    """A side of the network's input as it must be: a multiple of 32."""
-    return -(-side // 32) * 32
+def _ends(pictures: Pictures) -> Pictures:
+    """The first and the last."""
+    if isinstance(pictures, Uploaded):
+        return pictures[:: max(len(pictures) - 1, 1)]
+    return [*pictures[:1], *pictures[1:][-1:]]
 
 
 def distinct(people: People) -> People:
@@ -227,6 +248,8 @@ def distinct(people: People) -> People:
 
     Boxes that overlap too little for the network to drop one can still be the same person's.
     """
+    if len(people) < 2:
+        return people
     alike = oks(people.keypoints, people.keypoint_scores, people.boxes, people.keypoints)
     kept: list[int] = []
     for row in range(len(people)):

@@ -1,0 +1,226 @@
+"""One picture of a video: as its decoder left it, and as everybody wants it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pose3d.errors import PoseError
+
+if TYPE_CHECKING:  # av takes longer than all of `pose3d --help`
+    from av import VideoFrame
+    from av.video.stream import VideoStream
+
+HD_HEIGHT = 720  # from here on BT.709 is meant where a file does not say, as players take it
+UNSPECIFIED, BT709, BT601 = 2, 1, 5  # FFmpeg's numbers of colour spaces
+LIKE_BT601 = (BT601, 6)  # of PAL and of NTSC
+FULL_RANGE = 2  # FFmpeg's number
+HALVED = ("yuv420p", "yuvj420p", "nv12")  # 8 bits, colour at half the size
+SHARES = {BT709: (0.2126, 0.0722), BT601: (0.299, 0.114)}  # of red and blue in brightness
+
+
+@dataclass(frozen=True)
+class View:
+    """How stored pictures become displayed ones: stretched to `size`, mirrored, turned."""
+
+    size: tuple[int, int]
+    rotation: int
+    mirrored: bool
+    colourspace: int | None
+
+    @classmethod
+    def of(cls, frame: "VideoFrame", stream: "VideoStream") -> "View":
+        """The view that a frame and its stream ask for."""
+        aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1
+        width = round(frame.width * aspect) if 0.25 <= aspect <= 4 else frame.width
+        guess = BT709 if min(frame.width, frame.height) >= HD_HEIGHT else BT601
+        unknown = frame.colorspace == UNSPECIFIED
+        return cls((width, frame.height), *_turn(frame), guess if unknown else None)
+
+    @property
+    def displayed(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.size if self.rotation in (0, 180) else self.size[::-1]
+
+    def picture(self, frame: "VideoFrame") -> NDArray[np.uint8]:
+        """RGB uint8 (H, W, 3)."""
+        import av
+        import cv2
+
+        width, height = self.size
+        try:
+            rgb = frame.reformat(width, height, "rgb24", src_colorspace=self.colourspace)
+        except av.FFmpegError as error:  # of damaged frames, or where threads or memory run out
+            reason = error.strerror
+            raise PoseError(f"a frame cannot be converted to RGB: {reason}") from error
+        picture: Any = rgb.to_ndarray()
+        if self.mirrored:
+            picture = cv2.flip(picture, 1)
+        if self.rotation:
+            turns = (cv2.ROTATE_90_CLOCKWISE, cv2.ROTATE_180, cv2.ROTATE_90_COUNTERCLOCKWISE)
+            picture = cv2.rotate(picture, turns[self.rotation // 90 - 1])
+        return np.ascontiguousarray(picture)
+
+    def turned(self, plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A stored plane (H, W, ...) as displayed, without copying it."""
+        plane = plane[:, ::-1] if self.mirrored else plane
+        return np.rot90(plane, -self.rotation // 90)
+
+
+@dataclass(frozen=True)
+class Planes:
+    """A picture as decoders give it: brightness, and colour at half the size (4:2:0), 8 bits each.
+
+    Attributes
+    ----------
+    y
+        (H, W) uint8.
+    u, v
+        (H / 2, W / 2) uint8, rounded up.
+    mix
+        (3, 4) float32, what makes RGB in [0, 255] of y, u, v and 1 (ITU-R BT.601 or BT.709).
+    """
+
+    y: NDArray[np.uint8]
+    u: NDArray[np.uint8]
+    v: NDArray[np.uint8]
+    mix: NDArray[np.float32]
+
+    def patch(self, rows: range, columns: range) -> NDArray[np.uint8]:
+        """RGB (R, C, 3) of some pixels; colours are the nearest."""
+        halves = np.ix_(np.array(rows) // 2, np.array(columns) // 2)
+        y = self.y[rows.start : rows.stop : rows.step, columns.start : columns.stop : columns.step]
+        seen = np.stack([y, self.u[halves], self.v[halves]], -1).astype(np.float32)
+        rgb = seen @ self.mix[:, :3].T + self.mix[:, 3]
+        return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A picture that the decoder has decoded and nobody has converted yet."""
+
+    frame: "VideoFrame"
+    view: View
+
+    def planes(self) -> Planes | None:
+        """Its numbers as they lie in memory; None where they are of another kind."""
+        frame, view = self.frame, self.view
+        space = view.colourspace or (BT601 if frame.colorspace in LIKE_BT601 else frame.colorspace)
+        known = frame.format.name in HALVED and space in SHARES
+        if not known or view.size != (frame.width, frame.height):
+            return None
+        full = frame.color_range == FULL_RANGE or frame.format.name == "yuvj420p"
+        height, width = -(-frame.height // 2), -(-frame.width // 2)
+        y, *colours = (np.frombuffer(p, np.uint8).reshape(-1, p.line_size) for p in frame.planes)  # type: ignore[call-overload]
+        if len(colours) == 1:  # u and v, number by number
+            pairs = colours[0][:height, : 2 * width].reshape(height, width, 2)
+            u, v = pairs[..., 0], pairs[..., 1]
+        else:
+            u, v = (plane[:height, :width] for plane in colours)
+        y = y[: frame.height, : frame.width]
+        return Planes(view.turned(y), view.turned(u), view.turned(v), mix_of(space, full))
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame of a video.
+
+    Attributes
+    ----------
+    picture
+        RGB uint8 (H, W, 3) as displayed, or what it can be made of.
+    index, time
+        In the file, and seconds.
+    """
+
+    picture: NDArray[np.uint8] | Stored
+    index: int
+    time: float
+
+    @cached_property
+    def image(self) -> NDArray[np.uint8]:
+        """RGB uint8 (H, W, 3), as displayed."""
+        stored = self.picture
+        return stored.view.picture(stored.frame) if isinstance(stored, Stored) else stored
+
+    @cached_property
+    def planes(self) -> Planes | None:
+        """What the decoder gave, as displayed, where that is to be had."""
+        return self.picture.planes() if isinstance(self.picture, Stored) else None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        if isinstance(self.picture, Stored):
+            return self.picture.view.displayed
+        return self.picture.shape[1], self.picture.shape[0]
+
+    def grey(self, step: int) -> NDArray[np.uint8]:
+        """Brightness of every so many-th pixel in both directions, in [0, 255]."""
+        import cv2
+
+        size = -(-self.size[0] // step), -(-self.size[1] // step)
+        every = self.image if self.planes is None else self.planes.y
+        some: Any = cv2.resize(every, size, interpolation=cv2.INTER_NEAREST)
+        if self.planes is None:
+            return cv2.cvtColor(some, cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
+        scale = float(self.planes.mix[0, 0])
+        return cv2.LUT(some, _levels(scale))  # type: ignore[return-value]
+
+    def patch(self, rows: range, columns: range) -> NDArray[np.uint8]:
+        """RGB (R, C, 3) of some pixels."""
+        if self.planes is not None:
+            return self.planes.patch(rows, columns)
+        down = slice(rows.start, rows.stop, rows.step)
+        return self.image[down, columns.start : columns.stop : columns.step]
+
+    def rows(self, step: int) -> NDArray[np.uint8]:
+        """Every so many-th row, brightness or RGB."""
+        return (self.image if self.planes is None else self.planes.y)[::step]
+
+    def converted(self) -> "Frame":
+        """The same, its picture RGB."""
+        return Frame(self.image, self.index, self.time)
+
+
+def mix_of(space: int, full: bool) -> NDArray[np.float32]:
+    """What makes RGB of y, u, v and 1 (3, 4), after ITU-R BT.601 and BT.709.
+
+    Parameters
+    ----------
+    space
+        FFmpeg's number of it.
+    full
+        Whether the numbers use all of 0 to 255, and not 16 to 235 (colours: 240).
+    """
+    red, blue = SHARES[space]
+    green = 1 - red - blue
+    bright, colour, black = (1.0, 1.0, 0) if full else (255 / 219, 255 / 224, 16)
+    u, v = 2 * colour * (1 - blue), 2 * colour * (1 - red)
+    mix = np.array([[1, 0, v], [1, -u * blue / green, -v * red / green], [1, u, 0]])
+    mix[:, 0] = bright
+    return np.hstack([mix, -mix @ [[black], [128], [128]]]).astype(np.float32)
+
+
+def _levels(scale: float) -> NDArray[np.uint8]:
+    """Brightness as stored to brightness in [0, 255], a table."""
+    black = 0 if scale == 1 else 16
+    return np.clip(np.rint((np.arange(256) - black) * scale), 0, 255).astype(np.uint8)
+
+
+def _turn(frame: "VideoFrame") -> tuple[int, bool]:
+    """Degrees clockwise, after mirroring left and right, that the display matrix asks for.
+
+    The matrix is ISO/IEC 14496-12's: 3 x 3 numbers of 32 bits, of which [[a, b], [c, d]] (at 0, 1,
+    3, 4) map x to (a, b) and y to (c, d), y down.
+    """
+    side: Any = frame.side_data.get("DISPLAYMATRIX")
+    if side is None or len(bytes(side)) < 36:
+        return 0, False
+    a, b, _, c, d = np.frombuffer(bytes(side), np.int32, 5).astype(float)
+    mirrored = a * d - b * c < 0
+    if mirrored:
+        a, b = -a, -b
+    return round(np.degrees(np.arctan2(b, a)) / 90) % 4 * 90, bool(mirrored)
