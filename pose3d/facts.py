@@ -27,6 +27,7 @@ def check_facts(meta: Any) -> None:
         meta.get("source", {}),
         {
             "name": _name,
+            "folder": _name,
             "sha256": _text,
             "size": _pair,
             "fps": _number(0, limits.RATE),

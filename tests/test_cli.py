@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -249,6 +250,35 @@ def test_an_unwritable_place_is_said_at_once(run: Run, folder: Path) -> None:
     assert names(folder) == ["walk.mp4"]
 
 
+@pytest.mark.parametrize("command", ["render", "export"])
+def test_the_video_is_found_where_it_was(
+    run: Run, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    (folder / "clips").mkdir()
+    video = walk(folder / "clips" / "walk.mp4")
+    assert run("infer", f"{folder.name}/clips", "-o", "out", "--save", "npz").exit_code == 0
+    result = run(command, "out/walk.pose3d.npz", "--save", "png")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert run("lift", "out", "-o", "out/deep/er").exit_code == 0
+    monkeypatch.chdir(tmp_path / "out" / "deep")
+    result = run(command, "er/walk.pose3d.npz", "--save", "png")
+    assert (result.exit_code, result.stderr) == (0, "")
+    video.rename(video.with_name("away.mp4"))
+    monkeypatch.chdir(folder.parent)
+    result = run(command, "out/walk.pose3d.npz", "--save", "gif")
+    assert result.exit_code == 1
+    looked = f"not in out nor in {folder.name}/clips nor here: say where with --video"
+    assert looked in result.stderr
+    (folder / "clips" / "walk.mp4").write_bytes(b"of another size")
+    result = run(command, "out/walk.pose3d.npz", "--save", "gif")
+    assert f"{folder.name}/clips/walk.mp4 is another file than its video" in result.stderr
+    again = run(
+        command, "out/walk.pose3d.npz", "--save", "gif", "--video", f"{folder.name}/clips/away.mp4"
+    )
+    assert again.exit_code == 0, again.stderr
+
+
 def test_stage_by_stage_is_the_same(run: Run, folder: Path, tmp_path: Path) -> None:
     video = walk(folder / "walk.mp4")
     assert run("infer", video, "-o", tmp_path / "whole").exit_code == 0
@@ -263,6 +293,7 @@ def test_stage_by_stage_is_the_same(run: Run, folder: Path, tmp_path: Path) -> N
     assert names(folder) == ["walk.mp4", "walk.pose3d.mp4", "walk.pose3d.npz"]
     whole = Recording.load(tmp_path / "whole" / "walk.pose3d.npz")
     staged = Recording.load(file)
+    assert whole.meta["source"].pop("folder") == f"../{folder.name}"
     assert whole.meta == staged.meta
     assert whole.people[0].pose is not None
     assert staged.people[0].pose is not None
@@ -273,11 +304,12 @@ def test_rendering_elsewhere_needs_the_video(run: Run, folder: Path, tmp_path: P
     video = walk(folder / "walk.mp4")
     out = tmp_path / "out"
     assert run("infer", video, "-o", out, "--save", "npz").exit_code == 0
+    moved = Path(shutil.move(folder, tmp_path / "moved"))
     result = run("render", out)
     assert result.exit_code == 1
     assert "--video" in result.stderr
     assert names(out) == ["walk.pose3d.npz"]
-    assert run("render", out, "--video", folder).exit_code == 0
+    assert run("render", out, "--video", moved).exit_code == 0
     assert names(out) == ["walk.pose3d.mp4", "walk.pose3d.npz"]
 
 

@@ -120,8 +120,8 @@ def test_a_page_without_its_video_says_so(film: Path, tmp_path: Path) -> None:
     for command in ("render", "export"):
         result = run(command, walk, "--save", "html", "--overwrite")
         assert result.exit_code == 0, result.output
-        where = f"as its video {tmp_path / 'walk.mp4'} is not there: say where with --video"
-        assert result.stderr == f"{walk}: {page} shows no video, {where}\n"
+        where = f"as its video walk.mp4 is not in {tmp_path} nor here: say where with --video"
+        assert result.stderr == f"{walk}: {page} shows no video, {where} FILE or FOLDER\n"
     without = page.stat().st_size
     result = run("render", walk, "--save", "html", "--video", video)
     assert result.exit_code == 1
@@ -230,7 +230,7 @@ def test_the_video_may_be_in_the_current_folder(
     monkeypatch.chdir(other)
     result = run("export", walk, results / "another.png")
     assert result.exit_code == 1
-    assert "say where with --video" in result.output
+    assert "walk.mp4 is another file than its video: say where with --video" in result.output
 
 
 @pytest.mark.parametrize("name", WRITTEN)

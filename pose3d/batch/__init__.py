@@ -1,6 +1,6 @@
 """Many files: what there is to do, what is done already, what becomes of each."""
 
-from pose3d.batch.drawing import export, render, video_of
+from pose3d.batch.drawing import export, no_video, render, video_of
 from pose3d.batch.inputs import OURS, PICTURES, RECORDINGS, VIDEOS, Input, Job, expand, plan
 from pose3d.batch.many import Manner, forecast, infer_many, perform
 from pose3d.batch.outcome import DIFFERENT, DONE, FAILED, SKIPPED, Outcome
@@ -35,6 +35,7 @@ __all__ = [
     "infer",
     "infer_many",
     "lift",
+    "no_video",
     "perform",
     "plan",
     "render",

@@ -1,5 +1,6 @@
 """Recordings to files: those of other programs, and what people look at."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,8 +44,7 @@ def render(
     outcome = write(recording, source, drawn, progress, look)
     if source is not None:
         return outcome
-    name = recording.meta.get("source", {}).get("name", "")
-    missing = f"its video {video or job.source.parent / name} is not there: say where with --video"
+    missing = no_video(job.source, recording, video)
     if without:
         wrote = f"wrote {', '.join(map(str, drawn.values()))}; " if drawn else ""
         raise PoseError(f"{job.source}: {wrote}no {' and no '.join(without)}, as {missing}")
@@ -73,18 +73,45 @@ def export(job: Job, settings: Settings, overwrite: bool) -> Outcome:
 def video_of(path: Path, recording: Recording, where: Path | None = None) -> Path | None:
     """The video of a recording: as given, or in a folder; None if not there.
 
-    Where nothing is given it is beside the recording, or, of the size that the recording says, in
-    the current folder: recordings of ``infer -o DIR`` lie elsewhere.
+    Where nothing is given it is beside the recording, or, of the size that the recording says,
+    where that says, or in the current folder.
     """
     if where and not where.is_dir():
         return where if where.is_file() else None
-    source = recording.meta.get("source", {})
-    name = Path(str(source.get("name", ""))).name
-    beside, here = (where or path.parent) / name, Path(name)
+    beside, *others = _places(path, recording, where)
     if beside.is_file():
         return beside
-    known = not where and here.is_file() and here.stat().st_size == source.get("bytes")
-    return here if known else None
+    size = recording.meta.get("source", {}).get("bytes")
+    fitting = (place for place in others if place.is_file() and place.stat().st_size == size)
+    return next(fitting, None)
+
+
+def no_video(path: Path, recording: Recording, where: Path | None = None) -> str:
+    """Why :func:`video_of` finds none, in words that say what to do."""
+    places = _places(path, recording, where)
+    name = places[0].name
+    if not name:
+        why = "the recording does not say of which video it is"
+    elif other := next((place for place in places if place.is_file()), None):
+        why = f"{other} is another file than its video"
+    else:
+        looked = " nor ".join(f"in {p.parent}" if p.parent != Path() else "here" for p in places)
+        why = f"its video {name} is not {looked}"
+    return f"{why}: say where with --video FILE or FOLDER"
+
+
+def _places(path: Path, recording: Recording, where: Path | None) -> list[Path]:
+    """Where the video of a recording may be, the likeliest first."""
+    source = recording.meta.get("source", {})
+    name = Path(str(source.get("name", ""))).name
+    if where:
+        return [where / name]
+    places = [path.parent / name]
+    if folder := source.get("folder"):
+        there, here = Path(os.path.realpath(path.parent), folder), Path.cwd()
+        there = Path(os.path.normpath(there))
+        places.append((there.relative_to(here) if there.is_relative_to(here) else there) / name)
+    return list(dict.fromkeys([*places, Path(name)]))
 
 
 def write(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pose3d import limits, read2d
 from pose3d.errors import PoseError, UsageError
+from pose3d.files import address_of
 from pose3d.parse import read_bytes
 
 VIDEOS = frozenset(
@@ -70,6 +71,8 @@ class Job:
         As of :class:`Input`.
     journal
         Where a long detection may keep its journal.
+    folder
+        That of the input as seen from that of the outputs, if they lie apart on this machine.
     """
 
     source: Path
@@ -77,6 +80,7 @@ class Job:
     inside: Path = field(default_factory=Path)
     journal: Path | None = None
     named: str = ""
+    folder: str | None = None
 
     @property
     def name(self) -> str:
@@ -161,7 +165,8 @@ def plan(sources: Sequence[Input], out: Path | None, suffixes: dict[str, str]) -
         base = place(source, short(path) if alone else path.name)
         outputs = {name: base.with_name(base.name + suffix) for name, suffix in suffixes.items()}
         journal = base.with_name(f"{base.name}{OURS}.journal")
-        jobs.append(Job(path, outputs, source.inside, journal, source.named))
+        folder = folder_from(base.parent, path.parent)
+        jobs.append(Job(path, outputs, source.inside, journal, source.named, folder))
     counts = Counter(path.absolute() for job in jobs for path in job.outputs.values())
     for written, times in counts.items():
         if times > 1:
@@ -170,6 +175,20 @@ def plan(sources: Sequence[Input], out: Path | None, suffixes: dict[str, str]) -
                 "in, or a pattern in quotes, and -o has its folders; or run them apart"
             )
     return jobs
+
+
+def folder_from(here: Path, there: Path) -> str | None:
+    """A folder as seen from another, to be found again when both move; None if they are the same.
+
+    Nor is there one from a store, or from another drive.
+    """
+    if address_of(here):
+        return None
+    try:
+        way = os.path.relpath(os.path.realpath(there), os.path.realpath(here))
+    except ValueError:
+        return None
+    return None if way == os.curdir else Path(way).as_posix()
 
 
 def _matching(

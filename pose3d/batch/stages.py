@@ -8,7 +8,7 @@ from typing import Any
 from pose3d import pipeline, provenance, read2d
 from pose3d.batch.derived import check_made, outdated
 from pose3d.batch.drawing import write
-from pose3d.batch.inputs import Job
+from pose3d.batch.inputs import Job, folder_from
 from pose3d.batch.outcome import SKIPPED, Outcome, check_alike, facts_now, meta_of
 from pose3d.errors import UsageError
 from pose3d.export.json_file import write_picture as write_json
@@ -70,9 +70,27 @@ def _detected(
     models: dict[str, Any],
 ) -> Recording:
     if helpers:
-        return helpers(job, options, progress)
-    chosen = asdict(options) | {k: v for k, v in models.items() if k == "detector"}
-    return pipeline.detect(job.source, journal=job.journal, progress=progress, **chosen)
+        recording = helpers(job, options, progress)
+    else:
+        chosen = asdict(options) | {k: v for k, v in models.items() if k == "detector"}
+        recording = pipeline.detect(job.source, journal=job.journal, progress=progress, **chosen)
+    return _lying(recording, job.folder)
+
+
+def _lying(recording: Recording, folder: str | None) -> Recording:
+    """A recording that says where its video lies, seen from its own folder, if that is elsewhere."""
+    source = {k: v for k, v in recording.meta["source"].items() if k != "folder"}
+    source |= {"folder": folder} if folder else {}
+    return recording.with_people(recording.people, source=source)
+
+
+def _moved(recording: Recording, job: Job) -> Recording:
+    """A recording as it is to be written by a job, from where it is."""
+    source = recording.meta.get("source")
+    if "npz" not in job.outputs or not source:
+        return recording
+    film = job.source.parent / source.get("folder", "")
+    return _lying(recording, folder_from(job.outputs["npz"].parent, film))
 
 
 def lift(
@@ -85,7 +103,7 @@ def lift(
     if read2d.is_recording(job.source):
         if any(value is not None for value in foreign.values()):
             raise UsageError(f"{job.source} says its rate and size itself")
-        source = Recording.load(job.source)
+        source = _moved(Recording.load(job.source), job)
     else:
         source = read2d.read(job.source, **foreign)
 

@@ -90,7 +90,7 @@ OPTIONS: dict[str, Callable[[F], F]] = {
     ),
     "video": click.option(
         "--video", type=click.Path(path_type=Path, exists=True), metavar="FILE|FOLDER",
-        help="The video, or where it lies; by default beside the recording, or here.",
+        help="The video, or where it lies; by default beside the recording, where it was, or here.",
     ),
     "dialect": click.option(
         "--dialect", metavar="NAME",

@@ -29,16 +29,14 @@ def view(
     import webbrowser
 
     check_recording(recording)
-    from pose3d.batch import video_of
+    from pose3d.batch import no_video, video_of
     from pose3d.sequence import Recording
     from pose3d.viewer.serve import Server
 
     loaded = Recording.load(recording)
     film = video_of(recording, loaded, video)
     if film is None:
-        console.warn(
-            f"{recording}: its video is not there, so it is shown without (--video says where)"
-        )
+        console.warn(f"{recording} is shown alone, as {no_video(recording, loaded, video)}")
     with Server(loaded, film, port) as server:
         click.echo(server.address)
         console.say("Ctrl-C ends it.")
