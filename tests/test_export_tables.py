@@ -11,6 +11,7 @@ from performers import performance, world_of
 
 from pose3d import export
 from pose3d.angles import angles
+from pose3d.certainty import whole_scores
 from pose3d.export.digits import as_text, before, lines
 from pose3d.export.space import JOINTS
 from pose3d.sequence import Pose3D, Recording
@@ -87,6 +88,8 @@ def test_csv_of_angles(tmp_path: Path) -> None:
             column = head.index(name)
             read = np.array([number(row[column]) for row in own])
             np.testing.assert_allclose(read, values, atol=0.0001)
+        certain = [number(row[head.index("score")]) for row in own]
+        np.testing.assert_allclose(certain, whole_scores(person), atol=0.001)
 
 
 def read_trc(path: Path) -> tuple[dict[str, str], list[str], NDArray[np.float64]]:

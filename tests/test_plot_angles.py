@@ -9,7 +9,7 @@ import pytest
 from pose3d.errors import PoseError
 from pose3d.pictures import read_picture
 from pose3d.render.angles import plot_angles
-from pose3d.render.style import LEFT, RIGHT
+from pose3d.render.style import FLOOR, LEFT, RIGHT
 from pose3d.sequence import Recording
 
 
@@ -39,3 +39,16 @@ def test_one_frame_is_no_error(recording: Recording, tmp_path: Path) -> None:
     short = replace(recording, people=(replace(person, keypoints=keypoints, pose=pose),))
     plot_angles(short, tmp_path / "angles.png")
     assert (tmp_path / "angles.png").stat().st_size > 0
+
+
+def test_where_somebody_was_hidden_is_dark(recording: Recording, tmp_path: Path) -> None:
+    dark = []
+    for share in (0.0, 0.5):
+        person = recording.people[0]
+        score = np.ones_like(person.keypoints.score)
+        score[: round(share * len(score))] = 0.1
+        shown = replace(person, keypoints=replace(person.keypoints, score=score))
+        plot_angles(recording.with_people((shown,)), tmp_path / "angles.png")
+        picture = read_picture(tmp_path / "angles.png")
+        dark.append((picture == FLOOR).all(-1).sum())
+    assert 0.4 < dark[1] / dark[0] < 0.6

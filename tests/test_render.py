@@ -9,9 +9,10 @@ from conftest import people, write_clip
 from numpy.typing import NDArray
 
 from pose3d.errors import PoseError
+from pose3d.look import Look
 from pose3d.progress import Progress
 from pose3d.render import draw_people, render_video, style
-from pose3d.render.painter import panel_size
+from pose3d.render.painter import Reel, panel_size
 from pose3d.render.place import placed, rough_root
 from pose3d.render.scene import Camera, Scene, extent
 from pose3d.render.video import LIMITS
@@ -75,12 +76,40 @@ def test_keypoints_are_drawn_where_they_are() -> None:
 def test_doubtful_keypoints_are_faint_or_left_out() -> None:
     picture = np.full((480, 640, 3), 90, np.uint8)
     inked = {}
-    for score in (0.9, 0.25, 0.05):
+    for score in (0.9, 0.5, 0.2):
         drawn = draw_people(picture, people([(320, 240, 300)], score))
         lines = np.abs(drawn[150:].astype(int) - 90).max(-1) > 60
         inked[score] = lines.sum()
-    assert inked[0.05] == 0
-    assert 0 < inked[0.25] < 0.8 * inked[0.9]
+    assert inked[0.2] == 0
+    assert 0 < inked[0.5] < 0.8 * inked[0.9]
+
+
+def test_joints_that_were_not_seen_are_faint_in_space(truth: dict[str, np.ndarray]) -> None:
+    [joints] = placed(walk(truth, world=True))
+    scene = Scene([joints], (640, 480))
+    empty = scene.draw([]).astype(int)
+    unseen = np.zeros(17, bool)
+    unseen[1:4] = True  # the right leg
+    plain = np.abs(scene.draw([(1, joints[60])]) - empty).max(-1)
+    faint = np.abs(scene.draw([(1, joints[60])], doubts={1: unseen}) - empty).max(-1)
+    x, y, _ = scene.camera.seen(joints[60, 1:4]).mean(0).round().astype(int)
+    around = np.s_[y - 40 : y + 40, x - 15 : x + 15]
+    assert (faint[around] > 100).sum() < (plain[around] > 100).sum()
+    np.testing.assert_array_equal(faint[: y - 100], plain[: y - 100])
+
+
+def test_who_was_hidden_is_faint_in_videos(truth: dict[str, np.ndarray]) -> None:
+    recording = walk(truth, world=True)
+    [person] = recording.people
+    score = person.keypoints.score.copy()
+    score[60] = 0
+    hidden = replace(person, keypoints=replace(person.keypoints, score=score))
+    bright = []
+    for shown in (person, hidden):
+        reel = Reel(recording.with_people((shown,)), None, Look("3d", trail=False), LIMITS)
+        [picture] = reel.pictures(Progress(), keep={60})
+        bright.append((picture.image.max(-1) > 200).sum())
+    assert bright[1] < 0.8 * bright[0]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (40, 30), (1080, 1920)])

@@ -229,6 +229,27 @@ def test_limbs_are_seen_where_they_are_projected(page: Any, truth: dict[str, np.
     assert page.get_attribute("#people button", "aria-pressed") == "true"
 
 
+def test_who_was_hidden_is_faint(show: Pages, tmp_path: Path, truth: dict[str, np.ndarray]) -> None:
+    """In space the limbs, and of the curves the time in which they are guessed."""
+    recording = walk(truth, world=True)
+    [person] = recording.people
+    score = person.keypoints.score.copy()
+    score[60:120] = 0.2
+    hidden = replace(person, keypoints=replace(person.keypoints, score=score))
+    write_page(recording.with_people((hidden,)), tmp_path / "page.html")
+    page = show((tmp_path / "page.html").as_uri())
+    orange, plots = [], []
+    for frame in (30, 90):
+        page.evaluate(f"pose3d.pause(), pose3d.seek({truth['time'][frame]})")
+        scene = picture_of(page, "#scene").astype(int)[:-40]  # without the legend
+        orange.append(((scene[..., 0] > 150) & (scene[..., 2] < 60)).sum())
+        plots.append(picture_of(page, "#plot").astype(int))
+    assert orange[0] > 20 + 5 * orange[1]
+    width = plots[0].shape[1] - 46  # without the gutter and a margin
+    ground = [np.median(plots[0][:, 42 + int(s * width)], 0) for s in (0.1, 0.375, 0.9)]
+    assert np.abs(ground[0] - ground[2]).max() < 3 < np.abs(ground[0] - ground[1]).max()
+
+
 def test_the_video_is_in_step(page: Any, truth: dict[str, np.ndarray]) -> None:
     source = [
         cv2.resize(f.image, (160, 90), interpolation=cv2.INTER_AREA) for f in Video(VIDEO, end=4)

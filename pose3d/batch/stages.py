@@ -78,7 +78,7 @@ def _detected(
 
 
 def _lying(recording: Recording, folder: str | None) -> Recording:
-    """A recording that says where its video lies, seen from its own folder, if that is elsewhere."""
+    """A recording that says in which folder its video lies, seen from its own, if not there."""
     source = {k: v for k, v in recording.meta["source"].items() if k != "folder"}
     source |= {"folder": folder} if folder else {}
     return recording.with_people(recording.people, source=source)

@@ -8,9 +8,11 @@ or wide (a row for everyone's every frame)::
 
     person,frame,time,Hip_x,Hip_y,Hip_z,Hip_score,RHip_x,...
 
-Angles are always wide: ``person,frame,time,`` and the names of :mod:`pose3d.angles`, in degrees.
-Time is in seconds, joints in metres in the frame of :mod:`pose3d.export.space`. The score is that
-of the keypoints that a joint is seen by, their mean. What is missing is an empty cell.
+Angles are always wide: ``person,frame,time,``, the names of :mod:`pose3d.angles`, in degrees, and
+``score``. Time is in seconds, joints in metres in the frame of :mod:`pose3d.export.space`. The
+score is that of the keypoints that a joint is seen by, their mean, or in the table of angles that
+of all joints: where it is low the person was hidden, and the pose is a guess. What is missing is an
+empty cell.
 """
 
 from collections.abc import Iterator
@@ -21,27 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose3d.angles import angles
+from pose3d.certainty import joint_scores, whole_scores
 from pose3d.export.digits import Text, as_text, before, lines, words
 from pose3d.export.settings import Settings
 from pose3d.export.space import JOINTS, Motion, motions
 from pose3d.files import replacing
 from pose3d.sequence import Person, Recording
-from pose3d.skeleton import COCO, H36M, SHARED_JOINTS
 
 SECONDS, METRES, SCORE, DEGREES = 6, 5, 3, 4  # decimals
 CHUNK = 4096  # frames in memory as text at a time
-
-# The keypoints that show where a joint is.
-SEEN_BY = {joint: (keypoint,) for joint, keypoint in SHARED_JOINTS} | {
-    H36M.index(joint): tuple(COCO.index(name) for name in names)
-    for joint, names in {
-        "Hip": ("left_hip", "right_hip"),
-        "Spine": ("left_shoulder", "right_shoulder", "left_hip", "right_hip"),
-        "Thorax": ("left_shoulder", "right_shoulder"),
-        "Neck/Nose": ("nose",),
-        "Head": ("left_eye", "right_eye", "left_ear", "right_ear"),
-    }.items()
-}
 
 
 def write(recording: Recording, path: Path, settings: Settings) -> tuple[Path, ...]:
@@ -53,7 +43,7 @@ def write(recording: Recording, path: Path, settings: Settings) -> tuple[Path, .
         rows = _long if settings.layout == "long" else _wide
         file.write(_header(settings.layout).encode())
         for motion in everyone:
-            scores = _scores(people[motion.id])
+            scores = joint_scores(people[motion.id])
             for chunk in _chunks(len(motion.frame)):
                 file.write(rows(motion, scores, chunk))
     with replacing(second) as part, open(part, "wb") as file:
@@ -97,22 +87,18 @@ def _when(motion: Motion | Person, chunk: slice) -> Text:
     return np.concatenate([number, comma, frame, comma, as_text(own.time[chunk], SECONDS)], 1)
 
 
-def _scores(person: Person) -> NDArray[np.float64]:
-    """(T, 17) of the joints."""
-    seen = person.keypoints.score.astype(float)
-    return np.stack([seen[:, SEEN_BY[n]].mean(1) for n in range(len(JOINTS))], 1)
-
-
 def _write_angles(file: BinaryIO, people: list[Person]) -> None:
     found = [angles(person.pose) for person in people if person.pose is not None]
     names = list(dict.fromkeys(name for each in found for name in each))
-    file.write((",".join(["person,frame,time", *names]) + "\n").encode())
+    file.write((",".join(["person,frame,time", *names, "score"]) + "\n").encode())
     for person, own in zip(people, found, strict=True):
         nothing = np.full(len(person.keypoints), np.nan)
         table = np.stack([own.get(name, nothing) for name in names], 1)
+        scores = whole_scores(person)[:, None]
         for chunk in _chunks(len(table)):
             cells = before(",", as_text(table[chunk], DEGREES))
-            file.write(lines(_when(person, chunk), cells))
+            certain = before(",", as_text(scores[chunk], SCORE))
+            file.write(lines(_when(person, chunk), cells, certain))
 
 
 def _chunks(length: int) -> Iterator[slice]:

@@ -1,4 +1,7 @@
-"""Joint angles over time, as a picture: one row of panels a person, left orange, right blue."""
+"""Joint angles over time, as a picture: one row of panels a person, left orange, right blue.
+
+Where the person was hidden, so that the pose is a guess, the panels are dark.
+"""
 
 from pathlib import Path
 
@@ -7,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose3d.angles import angles
+from pose3d.certainty import CERTAIN, whole_scores
 from pose3d.errors import PoseError
 from pose3d.pictures import write_picture
 from pose3d.render.style import (
@@ -64,6 +68,9 @@ def _row(person: Person) -> Picture:
     rows = -(-len(PANELS) // COLUMNS)
     canvas = np.full((TITLE + rows * HEIGHT, COLUMNS * WIDTH, 3), BACKGROUND, np.uint8)
     _say(canvas, f"person {person.id}: degrees over seconds", (MARGIN[0], 24), of_person(person.id))
+    hidden = whole_scores(person) < CERTAIN
+    if hidden.any():
+        _say(canvas, "dark: hidden, so guessed", (COLUMNS * WIDTH - 420, 24), GRID)
     _say(canvas, "left", (COLUMNS * WIDTH - 130, 24), LEFT)
     _say(canvas, "right", (COLUMNS * WIDTH - 70, 24), RIGHT)
     for n, name in enumerate(PANELS):
@@ -73,7 +80,8 @@ def _row(person: Person) -> Picture:
             for key, colour in ((f"left_{name}", LEFT), (f"right_{name}", RIGHT), (name, TEXT))
             if key in found
         ]
-        _panel(canvas[y : y + HEIGHT, x : x + WIDTH], name.replace("_", " "), times, curves)
+        panel = canvas[y : y + HEIGHT, x : x + WIDTH]
+        _panel(panel, name.replace("_", " "), times, curves, hidden)
     return canvas
 
 
@@ -82,6 +90,7 @@ def _panel(
     title: str,
     times: NDArray[np.float64],
     curves: list[tuple[NDArray[np.float32], Colour]],
+    hidden: NDArray[np.bool_],
 ) -> None:
     left, top, right, bottom = MARGIN
     x0, y0, x1, y1 = left, top, canvas.shape[1] - right, canvas.shape[0] - bottom
@@ -96,6 +105,9 @@ def _panel(
         y = y1 - (v - low) / (high - low) * (y1 - y0)
         return np.round(np.stack([x, y], -1) * 16).astype(np.int32)
 
+    for a, b in _runs(hidden):
+        (first, _), (last, _) = place(times[[a, b - 1]], np.full(2, low)) >> 4
+        canvas[y0:y1, first : last + 1] = BACKGROUND
     for value in _ticks(low, high, 5):
         y = int(y1 - (value - low) / (high - low) * (y1 - y0))
         canvas[min(y, y1 - 1), x0:x1] = GRID
@@ -104,11 +116,15 @@ def _panel(
         x = int(x0 + (value - start) / (end - start) * (x1 - x0))
         _say(canvas, f"{value:g}", (min(x, x1 - 20), y1 + 17), GRID)
     for values, colour in curves:
-        known = np.isfinite(values)
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], known, [False]]).astype(int)))
-        for a, b in edges.reshape(-1, 2):
+        for a, b in _runs(np.isfinite(values)):
             points = place(times[a:b], values[a:b])
             cv2.polylines(canvas, [points], False, colour, 1, cv2.LINE_AA, 4)
+
+
+def _runs(chosen: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """(N, 2): where rows that are chosen begin, and where they end."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], chosen, [False]]).astype(int)))
+    return edges.reshape(-1, 2)
 
 
 def _range(curves: list[NDArray[np.float32]]) -> tuple[float, float]:

@@ -1,16 +1,16 @@
 """Keypoints on the frame that they were found in."""
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pose3d import certainty
 from pose3d.render import draw
-from pose3d.render.style import Sizes, faded, of_bone, of_joint, of_person
+from pose3d.render.style import Colour, Sizes, of_bone, of_joint, of_person
 from pose3d.sequence import People
 from pose3d.skeleton import COCO
 
-LEAST_SCORE = 0.1  # keypoints below are left out
-CERTAIN_SCORE = 0.4  # those below are thin and faint
-FADE = 0.25
+FAINT = 0.45  # how much of doubtful keypoints covers the picture
 OVER_THE_EYES = 0.08  # how much of the body, from eyes to ankles, reaches over the eyes
 
 
@@ -18,6 +18,7 @@ def draw_people(picture: NDArray[np.uint8], people: People) -> NDArray[np.uint8]
     """A copy of a picture with everyone's keypoints on it, numbered from 1 as they are listed.
 
     The person's own left is orange, the right blue; trunk and number have the person's colour.
+    What is doubtful is thin and faint, what is hardly likely left out (:mod:`pose3d.certainty`).
 
     Parameters
     ----------
@@ -56,22 +57,34 @@ def draw_person(
         Of lines and letters.
     """
     scores = np.nan_to_num(scores)
-    seen = np.isfinite(keypoints).all(-1) & (scores >= LEAST_SCORE)
+    seen = np.isfinite(keypoints).all(-1) & (scores >= certainty.LEAST)
     if not seen.any():
         return
     colour = of_person(number)
-    strong = scores >= CERTAIN_SCORE
-    for certain in (False, True):
-        width, outline = (sizes.bone, sizes.outline) if certain else (sizes.bone // 2, 1)
-        fade = 0.0 if certain else FADE
-        for a, b in COCO.bones:
-            if seen[a] and seen[b] and (strong[a] and strong[b]) == certain:
-                shade = faded(of_bone(COCO, (a, b), colour), fade)
-                draw.line(canvas, keypoints[a], keypoints[b], shade, width, outline)
-        radius = sizes.joint if certain else sizes.joint / 2
-        for joint in np.flatnonzero(seen & (strong == certain)).tolist():
-            shade = faded(of_joint(COCO, joint, colour), fade)
-            draw.dot(canvas, keypoints[joint], shade, radius, outline)
+    strong = seen & (scores >= certainty.CERTAIN)
+    if (seen & ~strong).any():
+        ghost = canvas.copy()
+        _draw_skeleton(ghost, keypoints, seen, ~strong, colour, sizes.thin())
+        cv2.addWeighted(ghost, FAINT, canvas, 1 - FAINT, 0, canvas)
+    _draw_skeleton(canvas, keypoints, strong, strong, colour, sizes)
     low, high = keypoints[seen].min(0), keypoints[seen].max(0)
     top = low[1] - OVER_THE_EYES * (high[1] - low[1]) - 2 * sizes.bone
     draw.label(canvas, str(number), np.array([(low[0] + high[0]) / 2, top]), colour, sizes)
+
+
+def _draw_skeleton(
+    canvas: NDArray[np.uint8],
+    keypoints: NDArray[np.floating],
+    seen: NDArray[np.bool_],
+    chosen: NDArray[np.bool_],
+    colour: Colour,
+    sizes: Sizes,
+) -> None:
+    """Draw the chosen ones (17,) of what is seen (17,), and bones with a chosen end."""
+    for a, b in COCO.bones:
+        if seen[a] and seen[b] and (chosen[a] or chosen[b]):
+            shade = of_bone(COCO, (a, b), colour)
+            draw.line(canvas, keypoints[a], keypoints[b], shade, sizes.bone, sizes.outline)
+    for joint in np.flatnonzero(seen & chosen).tolist():
+        shade = of_joint(COCO, joint, colour)
+        draw.dot(canvas, keypoints[joint], shade, sizes.joint, sizes.outline)

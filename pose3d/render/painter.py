@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pose3d.certainty import CERTAIN, joint_scores
 from pose3d.errors import PoseError
 from pose3d.look import Look
 from pose3d.progress import Progress
@@ -89,6 +90,7 @@ class Reel:
         self._video: Video | None = None
         self._people = recording.people
         self._joints = placed(recording)
+        self._doubts = {p.id: joint_scores(p) < CERTAIN for p in self._people}
         lifted = [joints for joints in self._joints if joints is not None]
         if look.view == "3d":
             self._timeline = Timeline.of(recording)
@@ -140,9 +142,9 @@ class Reel:
             panels.append(canvas)
         if self._scene is not None:
             figures: list[Figure] = [(p.id, j[row]) for p, row, j in rows if j is not None]
-            panels.append(
-                self._scene.draw(figures, self._trails(rows) if self.look.trail else [], time)
-            )
+            trails = self._trails(rows) if self.look.trail else []
+            doubts = {person.id: self._doubts[person.id][row] for person, row, _ in rows}
+            panels.append(self._scene.draw(figures, trails, time, doubts))
         return panels[0] if len(panels) == 1 else np.hstack(panels)
 
     def _trails(self, rows: list[tuple[Person, int, NDArray[np.float64] | None]]) -> list[Figure]:

@@ -4,8 +4,9 @@ It looks from where the video's camera stands, from a little higher and a little
 that who is left in the video is left here, and depth can be seen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import cv2
 import numpy as np
@@ -23,6 +24,7 @@ MARGIN = 0.06  # of the panel, left free on every side
 REACH = 0.5  # metres between anybody and the edge of the floor
 LARGEST = 14.0  # metres of floor; who is farther away is outside
 TRAIL_FADE = 0.45  # how far the way somebody came is faded
+DOUBT_FADE = 0.65  # how far bones are whose ends were not seen
 NEAR = 0.1  # metres before the camera from which things are drawn
 HEAD = H36M.index("Head")
 Figure = tuple[int, Array]  # a person's number and joints (17, 3)
@@ -131,7 +133,11 @@ class Scene:
         self._empty = self._floor()
 
     def draw(
-        self, figures: Sequence[Figure], trails: Sequence[Figure] = (), time: float = 0.0
+        self,
+        figures: Sequence[Figure],
+        trails: Sequence[Figure] = (),
+        time: float = 0.0,
+        doubts: Mapping[int, NDArray[np.bool_]] = MappingProxyType({}),
     ) -> NDArray[np.uint8]:
         """The panel RGB uint8 (H, W, 3) with these people in it, the nearer ones in front.
 
@@ -143,6 +149,8 @@ class Scene:
             Numbers and the ways (K, 3) that they came.
         time
             Seconds, from which an orbiting camera knows where it is.
+        doubts
+            By number which joints (17,) were not seen: these are faint.
         """
         if self.orbit is not None:
             yaw = YAW + 2 * np.pi * time / self.orbit
@@ -158,8 +166,11 @@ class Scene:
         for number, joints in figures:
             self._shadow(canvas, joints)
             points = self.camera.seen(joints)
+            doubtful = doubts.get(number, np.zeros(len(H36M), bool))
             for a, b in H36M.bones:
                 colour = style.of_bone(H36M, (a, b), style.of_person(number))
+                if doubtful[a] or doubtful[b]:
+                    colour = style.faded(colour, DOUBT_FADE)
                 strokes.append((points[a, 2] + points[b, 2], points[a, :2], points[b, :2], colour))
         seen = [stroke for stroke in strokes if np.isfinite(stroke[0])]
         for _, start, end, colour in sorted(seen, key=lambda stroke: -stroke[0]):

@@ -4,7 +4,7 @@ The person's own left is orange, the right blue, in the frame as in space; trunk
 colour of the person's number. RGB everywhere.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pose3d.skeleton import Skeleton
 
@@ -65,6 +65,10 @@ class Sizes:
             font=0.28 * unit,
             text=max(round(0.4 * unit), 1),
         )
+
+    def thin(self) -> "Sizes":
+        """The same with thinner limbs, for what is doubtful."""
+        return replace(self, bone=max(self.bone // 2, 1), joint=self.joint / 2, outline=1)
 
 
 def of_person(number: int) -> Colour:

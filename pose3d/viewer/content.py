@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pose3d import certainty
 from pose3d.angles import angles
 from pose3d.render import style
 from pose3d.render.place import placed
@@ -48,6 +49,9 @@ def content(recording: Recording) -> tuple[dict[str, Any], bytes]:
         "keypoints": _skeleton(COCO),
         "joints": _skeleton(H36M),
         "colours": {"left": style.LEFT, "right": style.RIGHT},
+        "least": certainty.LEAST,
+        "certain": certainty.CERTAIN,
+        "seenBy": [certainty.SEEN_BY[joint] for joint in range(len(H36M))],
         "measured": any(p.pose is not None and p.pose.world is not None for p in recording.people),
     }, packer.packed()
 

@@ -171,12 +171,35 @@ class Curves {
     context.beginPath();
     context.rect(GUTTER, top, this.width, BAND);
     context.clip();
+    this.shade(context, top);
     for (const [side, tint, values] of members) {
       context.strokeStyle = side ? theme2d(this.theme[side], 1) : theme2d(this.theme.dark ? tint.map((v) => v / 255) : this.theme.quiet, 1);
       context.lineWidth = 1.6;
       this.curve(context, values, y);
     }
     context.restore();
+  }
+
+  // A band where the person was hidden: there the curves are guesses.
+  shade(context, top) {
+    const { recording, person, width } = this;
+    const { time } = recording;
+    const [begin, end] = this.span;
+    const x = (row) => GUTTER + ((time[person.row + row] - begin) / (end - begin)) * width;
+    const last = person.rows - 1;
+    context.fillStyle = theme2d(this.theme.line, 0.45);
+    this.hidden ||= new Map();
+    if (!this.hidden.has(person)) {
+      const rows = Array.from({ length: person.rows }, (_, row) => hiddenIn(recording, person, row));
+      this.hidden.set(person, rows);
+    }
+    const hidden = this.hidden.get(person);
+    for (let row = 0; row <= last; row++) {
+      if (!hidden[row]) continue;
+      const first = row;
+      while (row < last && hidden[row + 1]) row++;
+      context.fillRect(x(first), top, Math.max(x(Math.min(row + 1, last)) - x(first), 1), BAND);
+    }
   }
 
   // A curve; of many frames in one pixel the lowest and the highest, so that no peak is lost.

@@ -74,4 +74,16 @@ function jointAt(person, row, joint) {
   return Number.isFinite(x + y + z) ? [x, y, z] : null;
 }
 
+// The score of a joint in a row: the mean of the keypoints that it is seen by.
+function scoreOf(recording, person, row, joint) {
+  const seen = recording.seenBy[joint];
+  return seen.reduce((sum, n) => sum + (person.score[17 * row + n] || 0), 0) / seen.length;
+}
+
+// Whether somebody was hidden in a row, so that the pose is a guess.
+function hiddenIn(recording, person, row) {
+  const joints = recording.seenBy.map((_, joint) => scoreOf(recording, person, row, joint));
+  return joints.reduce((sum, score) => sum + score, 0) / joints.length < recording.certain;
+}
+
 const rgb = (colour) => `rgb(${colour.join(" ")})`;

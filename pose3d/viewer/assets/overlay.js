@@ -1,8 +1,5 @@
 // Keypoints on the video, in the same colours.
 
-const LEAST_SCORE = 0.1; // keypoints below are left out
-const CERTAIN_SCORE = 0.4; // those below are thin and faint
-
 class Overlay {
   constructor(canvas, recording) {
     this.canvas = canvas;
@@ -36,7 +33,7 @@ class Overlay {
       const n = 2 * (17 * row + joint);
       const score = person.score[17 * row + joint];
       const [x, y] = [person.keypoints[n], person.keypoints[n + 1]];
-      return score >= LEAST_SCORE && Number.isFinite(x + y) ? [x, y, score] : null;
+      return score >= recording.least && Number.isFinite(x + y) ? [x, y, score] : null;
     };
     context.lineCap = "round";
     let top = null;
@@ -45,11 +42,12 @@ class Overlay {
       if (!p || !q) continue;
       const named = new Set([sides[a], sides[b]].filter((name) => name !== "middle"));
       const side = named.size === 1 ? [...named][0] : null;
-      const certain = Math.min(p[2], q[2]) >= CERTAIN_SCORE;
-      context.globalAlpha = certain ? 0.95 : 0.4;
-      for (const [style, wide] of [["rgb(16 18 22)", 5], [rgb(side ? recording.colours[side] : person.colour), 3]]) {
+      const certain = Math.min(p[2], q[2]) >= recording.certain;
+      context.globalAlpha = certain ? 0.95 : 0.5;
+      const strokes = [["rgb(16 18 22)", 5], [rgb(side ? recording.colours[side] : person.colour), 3]];
+      for (const [style, wide] of certain ? strokes : strokes.slice(1)) {
         context.strokeStyle = style;
-        context.lineWidth = (certain ? wide : wide / 2) * pixel;
+        context.lineWidth = (certain ? wide : wide / 1.5) * pixel;
         context.beginPath();
         context.moveTo(p[0], p[1]);
         context.lineTo(q[0], q[1]);

@@ -4,6 +4,7 @@ const LIGHT = unit([0.35, 1, 0.55]); // towards it
 const TRAIL_WIDTH = 0.03; // metres
 const TRAIL_SECONDS = 12; // after which a trail has faded
 const HEAD = [0.075, 0.095];
+const DOUBT = 0.65; // how far the colour of limbs that were not seen is the floor's
 
 // Radii in metres at a joint and at its parent, by the joint's index (Human3.6M order).
 const RADII = {
@@ -235,9 +236,11 @@ class Scene {
     return { array, buffer };
   }
 
-  // Limbs of everyone who is there and shown: two ends with radii, a colour; and how many.
-  figures(frame) {
-    const { people, joints, colours } = this.recording;
+  // Limbs of everyone who is there and shown: two ends with radii, a colour, which is near the
+  // floor's where they were not seen.
+  figures(frame, floor) {
+    const { recording } = this;
+    const { people, joints, colours } = recording;
     const content = [];
     for (const person of people) {
       const row = person.visible ? rowOf(person, frame) : -1;
@@ -250,7 +253,9 @@ class Scene {
         // As the pictures have it: what leads from the trunk to a side has the side's colour.
         const colour = side ? colours[side] : person.colour;
         const [thin, thick] = joint === 10 ? HEAD : RADII[joint];
-        content.push(...from, thick, ...to, thin, ...colour.map((value) => value / 255));
+        const sure = [joint, parent].every((n) => scoreOf(recording, person, row, n) >= recording.certain);
+        const tint = colour.map((value, n) => (sure ? value / 255 : mix(value / 255, floor[n], DOUBT)));
+        content.push(...from, thick, ...to, thin, ...tint);
       }
     }
     return new Float32Array(content);
@@ -277,7 +282,7 @@ class Scene {
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT | gl.STENCIL_BUFFER_BIT);
     this.drawFloor(matrix, theme);
     if (this.trails) this.drawTrails(frame, matrix);
-    const content = this.figures(frame);
+    const content = this.figures(frame, theme.floor);
     const count = content.length / 11;
     gl.bindVertexArray(this.shape);
     gl.bindBuffer(gl.ARRAY_BUFFER, this.limbs);

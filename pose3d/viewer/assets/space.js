@@ -10,6 +10,7 @@ const unit = (a) => {
   return a.map((value) => value / length);
 };
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+const mix = (a, b, share) => a + share * (b - a);
 
 function product(a, b) {
   const out = new Float32Array(16);
