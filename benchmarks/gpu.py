@@ -35,7 +35,8 @@ class Table:
     """Lines as they are measured."""
 
     def __init__(self, seconds: float) -> None:
-        self.seconds, self.lines = seconds, []
+        self.seconds = seconds
+        self.lines: list[dict[str, Any]] = []
 
     def compare(self, works: dict[str, tuple[Work, int]], warm: int = 2) -> None:
         """Several in turns; `works` are what is done and how many pictures that is."""
@@ -210,19 +211,27 @@ def agreement(_: Table, given: argparse.Namespace) -> None:
 def video(table: Table, given: argparse.Namespace) -> None:
     """A video from file to recording, beside decoding it and doing nothing."""
     import pose3d
+    from pose3d.pipeline import frames_for
     from pose3d.video import Video
 
     path = given.video
-    pose3d.infer(path, device=str(DEVICE), end=1.0)  # compiles what the GPU needs
     frames = sum(1 for _ in Video(path).stored())
-    table.compare(
-        {
-            "decoding alone": (lambda: sum(1 for _ in Video(path).stored()), frames),
-            "decoding and making it RGB": (lambda: sum(1 for _ in Video(path)), frames),
-            "infer": (lambda: pose3d.infer(path, device=str(DEVICE)), frames),
-        },
-        warm=0,
-    )
+    works: dict[str, tuple[Work, int]] = {}
+
+    def decoding(decoder: str) -> Work:
+        return lambda: sum(1 for _ in frames_for(Video(path), DEVICE, decoder))
+
+    def inferring(decoder: str) -> Work:
+        return lambda: pose3d.infer(path, device=str(DEVICE), decoder=decoder)
+
+    for decoder in ("cpu", "gpu") if GPU else ("cpu",):
+        works[f"decoding alone, {decoder}"] = decoding(decoder), frames
+        works[f"infer, decoded by the {decoder}"] = inferring(decoder), frames
+    table.compare(works, warm=1)
+    print("of decoding alone:")
+    some = table.lines[-len(works) :]
+    for alone, whole in zip(some[::2], some[1::2], strict=True):
+        print(f"{whole['name']:58}{whole['rate'] / alone['rate']:12.0%}")
 
 
 PARTS = {part.__name__: part for part in (agreement, compact, detector, lifter, video)}

@@ -4,3 +4,4 @@ STEPS = ("clean", "steady", "world", "feet")  # of stage 2 that can be skipped: 
 SHORT_SIDES = (64, 4096)  # pixels that the detector's input may have
 PRECISIONS = ("auto", "fp32", "fp16", "bf16")
 ENGINES = ("auto", "torch", "openvino", "triton")
+DECODERS = ("auto", "cpu", "gpu")

@@ -13,6 +13,7 @@ from pose3d.errors import PoseError
 
 if TYPE_CHECKING:  # av takes longer than all of `pose3d --help`
     from av import VideoFrame
+    from av.codec.hwaccel import HWAccel
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
@@ -70,8 +71,10 @@ class Ledger:
 
 
 @contextmanager
-def opened(path: Path, threads: str = "AUTO") -> Iterator[tuple["InputContainer", "VideoStream"]]:
-    """A file and its video stream."""
+def opened(
+    path: Path, threads: str = "AUTO", gpu: int | None = None
+) -> Iterator[tuple["InputContainer", "VideoStream"]]:
+    """A file and its video stream; decoded by the GPU of that number where it can."""
     import av
 
     if not path.exists():
@@ -83,7 +86,10 @@ def opened(path: Path, threads: str = "AUTO") -> Iterator[tuple["InputContainer"
         # a file could name others, or addresses, that would be opened.
         formats = ",".join(av.formats_available - NAMING_OTHERS)
         options = {"protocol_whitelist": "file", "format_whitelist": formats}
-        container = av.open(f"file:{path}", options=options, metadata_errors="replace")
+        decoder = None if gpu is None else _decoder_of(gpu)
+        container = av.open(
+            f"file:{path}", options=options, metadata_errors="replace", hwaccel=decoder
+        )
     except PermissionError:
         raise PoseError(f"{path} cannot be read: its permissions forbid it") from None
     except (av.FFmpegError, ValueError) as error:
@@ -101,8 +107,16 @@ def opened(path: Path, threads: str = "AUTO") -> Iterator[tuple["InputContainer"
         # What the pictures themselves say may be another size. They are stored in whole blocks.
         stream.codec_context.options = {"max_pixels": str(limits.FRAME_PIXELS * 9 // 8)}
         large = stream.width * stream.height > limits.THREADED_PIXELS
-        stream.thread_type = "SLICE" if large else threads
+        stream.thread_type = "SLICE" if large or gpu is not None else threads
         yield container, stream
+
+
+def _decoder_of(gpu: int) -> "HWAccel":
+    """NVDEC of a GPU, whose pictures stay in its memory, in this thread's context: PyTorch's."""
+    from av.codec.hwaccel import HWAccel
+
+    context: dict[str, object] = {"primary_ctx": "0", "current_ctx": "1"}
+    return HWAccel("cuda", gpu, options=context, is_hw_owned=True)
 
 
 def decoded(

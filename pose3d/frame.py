@@ -12,6 +12,7 @@ from pose3d.errors import PoseError
 if TYPE_CHECKING:  # av takes longer than all of `pose3d --help`
     from av import VideoFrame
     from av.video.stream import VideoStream
+    from torch import Tensor
 
 HD_HEIGHT = 720  # from here on BT.709 is meant where a file does not say, as players take it
 UNSPECIFIED, BT709, BT601 = 2, 1, 5  # FFmpeg's numbers of colour spaces
@@ -107,11 +108,9 @@ class Stored:
     def planes(self) -> Planes | None:
         """Its numbers as they lie in memory; None where they are of another kind."""
         frame, view = self.frame, self.view
-        space = view.colourspace or (BT601 if frame.colorspace in LIKE_BT601 else frame.colorspace)
-        known = frame.format.name in HALVED and space in SHARES
-        if not known or view.size != (frame.width, frame.height):
+        mix = _mix_of(frame, view)
+        if mix is None or view.size != (frame.width, frame.height):
             return None
-        full = frame.color_range == FULL_RANGE or frame.format.name == "yuvj420p"
         height, width = -(-frame.height // 2), -(-frame.width // 2)
         y, *colours = (np.frombuffer(p, np.uint8).reshape(-1, p.line_size) for p in frame.planes)  # type: ignore[call-overload]
         if len(colours) == 1:  # u and v, number by number
@@ -120,7 +119,37 @@ class Stored:
         else:
             u, v = (plane[:height, :width] for plane in colours)
         y = y[: frame.height, : frame.width]
-        return Planes(view.turned(y), view.turned(u), view.turned(v), mix_of(space, full))
+        return Planes(view.turned(y), view.turned(u), view.turned(v), mix)
+
+
+@dataclass(frozen=True)
+class OnGpu:
+    """A picture that a GPU has decoded, in its memory: as :class:`Planes`, but tensors."""
+
+    y: "Tensor"
+    u: "Tensor"
+    v: "Tensor"
+    mix: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, frame: "VideoFrame", view: View) -> "OnGpu":
+        """A copy: the decoder has room for few of its own."""
+        from torch.utils.dlpack import from_dlpack
+
+        mix = _mix_of(frame, view)
+        assert mix is not None  # or nobody would have asked the GPU
+        y, pairs = (from_dlpack(plane.__dlpack__()).clone() for plane in frame.planes)
+
+        def turned(plane: "Tensor") -> "Tensor":
+            plane = plane.flip(1) if view.mirrored else plane
+            return plane.rot90(-view.rotation // 90)
+
+        return cls(turned(y), turned(pairs[..., 0]), turned(pairs[..., 1]), mix)
+
+    def planes(self) -> Planes:
+        """The same in main memory."""
+        y, u, v = (plane.cpu().numpy() for plane in (self.y, self.u, self.v))
+        return Planes(y, u, v, self.mix)
 
 
 @dataclass(frozen=True)
@@ -135,39 +164,46 @@ class Frame:
         In the file, and seconds.
     """
 
-    picture: NDArray[np.uint8] | Stored
+    picture: NDArray[np.uint8] | Stored | OnGpu
     index: int
     time: float
 
     @cached_property
     def image(self) -> NDArray[np.uint8]:
         """RGB uint8 (H, W, 3), as displayed."""
-        stored = self.picture
-        return stored.view.picture(stored.frame) if isinstance(stored, Stored) else stored
+        if isinstance(self.picture, Stored):
+            return self.picture.view.picture(self.picture.frame)
+        if isinstance(self.picture, OnGpu):
+            height, width = self.picture.y.shape
+            return self.picture.planes().patch(range(height), range(width))
+        return self.picture
 
     @cached_property
     def planes(self) -> Planes | None:
         """What the decoder gave, as displayed, where that is to be had."""
-        return self.picture.planes() if isinstance(self.picture, Stored) else None
+        return None if isinstance(self.picture, np.ndarray) else self.picture.planes()
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height."""
         if isinstance(self.picture, Stored):
             return self.picture.view.displayed
-        return self.picture.shape[1], self.picture.shape[0]
+        shape = self.picture.y.shape if isinstance(self.picture, OnGpu) else self.picture.shape
+        return shape[1], shape[0]
 
     def grey(self, step: int) -> NDArray[np.uint8]:
         """Brightness of every so many-th pixel in both directions, in [0, 255]."""
         import cv2
 
+        if isinstance(self.picture, OnGpu):
+            some = self.picture.y[::step, ::step].contiguous().cpu().numpy()
+            return cv2.LUT(some, _levels(self.picture.mix))  # type: ignore[return-value]
+        if self.planes is not None:
+            some = np.ascontiguousarray(self.planes.y[::step, ::step])
+            return cv2.LUT(some, _levels(self.planes.mix))  # type: ignore[return-value]
         size = -(-self.size[0] // step), -(-self.size[1] // step)
-        every = self.image if self.planes is None else self.planes.y
-        some: Any = cv2.resize(every, size, interpolation=cv2.INTER_NEAREST)
-        if self.planes is None:
-            return cv2.cvtColor(some, cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
-        scale = float(self.planes.mix[0, 0])
-        return cv2.LUT(some, _levels(scale))  # type: ignore[return-value]
+        small: Any = cv2.resize(self.image, size, interpolation=cv2.INTER_NEAREST)
+        return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
 
     def patch(self, rows: range, columns: range) -> NDArray[np.uint8]:
         """RGB (R, C, 3) of some pixels."""
@@ -178,6 +214,8 @@ class Frame:
 
     def rows(self, step: int) -> NDArray[np.uint8]:
         """Every so many-th row, brightness or RGB."""
+        if isinstance(self.picture, OnGpu):
+            return self.picture.y[::step].contiguous().cpu().numpy()
         return (self.image if self.planes is None else self.planes.y)[::step]
 
     def converted(self) -> "Frame":
@@ -204,10 +242,19 @@ def mix_of(space: int, full: bool) -> NDArray[np.float32]:
     return np.hstack([mix, -mix @ [[black], [128], [128]]]).astype(np.float32)
 
 
-def _levels(scale: float) -> NDArray[np.uint8]:
+def _mix_of(frame: "VideoFrame", view: View) -> NDArray[np.float32] | None:
+    """What makes RGB of a frame's planes; None where they are not 4:2:0 of 8 bits."""
+    form = (frame.sw_format or frame.format).name
+    space = view.colourspace or (BT601 if frame.colorspace in LIKE_BT601 else frame.colorspace)
+    if form not in HALVED or space not in SHARES:
+        return None
+    return mix_of(space, frame.color_range == FULL_RANGE or form == "yuvj420p")
+
+
+def _levels(mix: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Brightness as stored to brightness in [0, 255], a table."""
-    black = 0 if scale == 1 else 16
-    return np.clip(np.rint((np.arange(256) - black) * scale), 0, 255).astype(np.uint8)
+    black = 0 if mix[0, 0] == 1 else 16
+    return np.clip(np.rint((np.arange(256) - black) * mix[0, 0]), 0, 255).astype(np.uint8)
 
 
 def _turn(frame: "VideoFrame") -> tuple[int, bool]:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pose3d.body import parse_heights
 from pose3d.camera import check_camera
 from pose3d.camera_file import calibration
-from pose3d.choices import ENGINES, PRECISIONS, SHORT_SIDES, STEPS
+from pose3d.choices import DECODERS, ENGINES, PRECISIONS, SHORT_SIDES, STEPS
 from pose3d.errors import PoseError, UsageError
 from pose3d.weights import default
 
 # Options that change where and how fast, but not what comes out.
-WITHOUT_EFFECT = ("device", "engine", "batch_size")
+WITHOUT_EFFECT = ("device", "engine", "decoder", "batch_size")
 # Options that only stage 2 heeds.
 LIFTING = ("lifter", "fov", "focal_length", "camera", "camera_up", "height", "skip")
 DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu)(:\d+)?")
@@ -34,6 +34,9 @@ class Options:
     engine
         What runs the detector: ``auto`` (OpenVINO on a CPU and Triton on a GPU, where they are
         installed), ``torch``, ``openvino``, ``triton``.
+    decoder
+        What decodes videos for a GPU: ``cpu``, ``gpu`` (NVIDIA's, where it knows the format) or
+        ``auto``, the CPU where there are many cores. Both give the same pictures.
     short_side
         Of the detector's input, pixels; None for a size that follows the people (our own weights)
         or 800 (public ones).
@@ -77,6 +80,7 @@ class Options:
     device: str = "auto"
     precision: str = "auto"
     engine: str = "auto"
+    decoder: str = "auto"
     short_side: int | None = None
     batch_size: int = 8
     start: float | None = None
@@ -172,6 +176,8 @@ def _check_words(options: Options) -> None:
         raise UsageError(f"no precision is called {options.precision!r}: try {tried}")
     if options.engine not in ENGINES:
         raise UsageError(f"no engine is called {options.engine!r}: try {', '.join(ENGINES)}")
+    if options.decoder not in DECODERS:
+        raise UsageError(f"no decoder is called {options.decoder!r}: try {', '.join(DECODERS)}")
     if unknown := set(options.skip) - set(STEPS):
         raise UsageError(f"{min(unknown)!r} is no step to skip: there are {', '.join(STEPS)}")
     if options.dialect is not None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     Found = Generator[tuple[list[Frame], list[People]]]
     Elsewhere = Callable[[Video, dict[str, Any], Progress], Found]
 
+MANY_CORES = 8  # decode faster than a GPU's decoder, and leave something for the rest
 HEIGHT_OF = "--height says how tall person"  # how a warning begins that lifting anew takes back
 T = TypeVar("T")
 DetectorLike = Callable[[Sequence[NDArray[np.uint8]]], list[People]]
@@ -181,9 +182,9 @@ def search(
     find_people = Sparing(_follower(model), size, gauge_of(model))
     at_once = getattr(model, "at_once", 1)
 
-    device = getattr(model, "device", "cpu")
+    frames_of = frames_for(video, getattr(model, "device", "cpu"), options.decoder)
     with (
-        closing(read_ahead(chunks(frames_for(device, video), size), depth=1)) as batches,
+        closing(read_ahead(chunks(frames_of, size), depth=1)) as batches,
         # Later chunks are looked at while the caller goes on with earlier ones.
         ThreadPoolExecutor(at_once, "detect") as threads,
     ):
@@ -334,9 +335,30 @@ def load(path: str | PathLike[str]) -> Recording:
     return Recording.load(path)
 
 
-def frames_for(device: object, video: "Video") -> "Iterator[Frame]":
-    """A video's frames as a device takes them best: GPUs are faster at making them RGB."""
-    return video.stored() if str(device).startswith("cuda") else iter(video)
+def frames_for(video: "Video", device: Any, decoder: str = "cpu") -> "Iterator[Frame]":
+    """A video's frames as a device takes them best: GPUs are faster at making them RGB.
+
+    Parameters
+    ----------
+    video
+        Whose.
+    device
+        That sees them.
+    decoder
+        Who decodes for a GPU, as in :class:`Options`.
+    """
+    if not str(device).startswith("cuda"):
+        yield from video
+        return
+    import torch
+
+    if decoder == "cpu" or (decoder == "auto" and torch.get_num_threads() >= MANY_CORES):
+        yield from video.stored()
+    else:
+        # This thread's context is what the decoder is going to work in.
+        with torch.cuda.device(device):
+            torch.cuda.synchronize()
+            yield from video.stored(torch.cuda.current_device())
 
 
 def _follower(model: Any) -> "Callable[[Sequence[Frame]], list[People]]":

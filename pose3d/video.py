@@ -33,7 +33,7 @@ from pose3d.decode import (
     stamped,
 )
 from pose3d.errors import PoseError
-from pose3d.frame import Frame, Stored, View
+from pose3d.frame import Frame, OnGpu, Stored, View
 
 if TYPE_CHECKING:  # av takes longer than all of `pose3d --help`
     from av import VideoFrame
@@ -127,6 +127,7 @@ class Video:
             width, height = self._view.displayed
             if width * height > limits.FRAME_PIXELS:
                 raise PoseError(f"{self.path}: frames of {width}x{height} are too large")
+            self._plain = Stored(first, self._view).planes() is not None
             self._first = stamp_of(first, container) or 0
             self.info = VideoInfo(
                 width,
@@ -140,14 +141,23 @@ class Video:
         """Read the frames in order of presentation, times rising, their pictures RGB."""
         return (frame.converted() for frame in self.stored())
 
-    def stored(self) -> Iterator[Frame]:
-        """Read the frames, their pictures as the decoder leaves them."""
-        try:
-            yield from self._frames(seek=True)
-        except _LateError:
-            yield from self._frames(seek=False)
+    def stored(self, gpu: int | None = None) -> Iterator[Frame]:
+        """Read the frames, their pictures as the decoder leaves them.
 
-    def _frames(self, seek: bool) -> Iterator[Frame]:
+        Parameters
+        ----------
+        gpu
+            Number of the one that shall decode and keep them, which the caller has made the
+            thread's device. What it cannot decode, and what needs more than colours mixed to be
+            displayed, is decoded here.
+        """
+        gpu = gpu if self._plain else None
+        try:
+            yield from self._frames(True, gpu)
+        except _LateError:
+            yield from self._frames(False, gpu)
+
+    def _frames(self, seek: bool, gpu: int | None) -> Iterator[Frame]:
         """The frames, from a key frame before the range or from the file's first.
 
         Raises
@@ -159,7 +169,7 @@ class Video:
         import av
 
         self.warnings.clear()
-        with opened(self.path) as (container, stream):
+        with opened(self.path, gpu=gpu) as (container, stream):
             base = base_of(stream)
             try:
                 start, ledger = self._seek(container, stream, seek)
@@ -231,7 +241,9 @@ class Video:
         return np.array([float((stamp - self._first) * base) for stamp in sorted(stamps)])
 
     def _frame(self, frame: "VideoFrame", index: int, time: float) -> Frame:
-        return Frame(Stored(frame, self._view), index, time)
+        on_gpu = frame.format.name == "cuda"
+        picture = OnGpu.of(frame, self._view) if on_gpu else Stored(frame, self._view)
+        return Frame(picture, index, time)
 
     def _seek(
         self, container: "InputContainer", stream: "VideoStream", seek: bool

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pose3d.detect.framing import Framing
 from pose3d.detect.upload import Uploaded
-from pose3d.frame import BT601, BT709, Frame, Planes, Stored, View
+from pose3d.frame import BT601, BT709, Frame, OnGpu, Planes, Stored, View
 
 
 def colourful(height: int = 122, width: int = 164) -> NDArray[np.uint8]:
@@ -92,3 +92,22 @@ def test_a_mark_is_of_what_was_decoded() -> None:
     converted = frame.converted()
     np.testing.assert_array_equal(converted.rows(8), frame.image[::8])
     assert (converted.index, converted.time) == (7, 0.28)
+
+
+def test_a_picture_that_a_gpu_has_decoded_shows_the_same() -> None:
+    frame = stored()
+    planes = frame.planes
+    assert planes is not None
+    y, u, v = (torch.from_numpy(plane.copy()) for plane in (planes.y, planes.u, planes.v))
+    there = Frame(OnGpu(y, u, v, planes.mix), 7, 0.28)
+    assert there.size == frame.size
+    np.testing.assert_array_equal(there.grey(3), frame.grey(3))
+    np.testing.assert_array_equal(there.rows(8), frame.rows(8))
+    some = range(4, 90, 3), range(0, 160, 7)
+    np.testing.assert_array_equal(there.patch(*some), frame.patch(*some))
+    assert np.abs(there.image.astype(int) - frame.image).mean() < 2
+    assert isinstance(there.picture, OnGpu)
+    device = torch.device("cpu")
+    framing = Framing((10, 7, 111, 118), 0.5)
+    both = (Uploaded.of([p, p], device).shown(framing) for p in (there.picture, planes))
+    torch.testing.assert_close(*both)

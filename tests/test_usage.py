@@ -74,6 +74,7 @@ def test_wrong_values_are_refused_before_anything_is_loaded(
     [
         {"precision": "fp8"},
         {"engine": "steam"},
+        {"decoder": "tape"},
         {"min_score": 2.0},
         {"max_people": 0},
         {"person": 0},

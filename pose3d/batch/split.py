@@ -123,7 +123,7 @@ class Helpers:
         if len(parts) < 2:
             raise WholeError("it is too short, or says too little of its frames' times")
         work, tally = Work(search, options), _Tally(progress, video.info.frames)
-        frames = pipeline.frames_for(self.places[0].device, video)
+        frames = pipeline.frames_for(video, self.places[0].device)
         with (
             Crew(parts, work, tally, self.places, self.logs) as crew,
             closing(_Answers(crew, parts)) as answers,

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from pose3d.choices import ENGINES, PRECISIONS, SHORT_SIDES, STEPS
+from pose3d.choices import DECODERS, ENGINES, PRECISIONS, SHORT_SIDES, STEPS
 from pose3d.commands.configuration import configure
 from pose3d.commands.values import Count, Device, Names, Part, Seconds
 
@@ -123,6 +123,11 @@ OPTIONS: dict[str, Callable[[F], F]] = {
         type=click.Choice(ENGINES),
         help="What runs the detector; auto is OpenVINO on a CPU, Triton on a GPU, where there.",
     ),
+    "decoder": click.option(
+        "--decoder", default="auto", show_default=True,
+        type=click.Choice(DECODERS),
+        help="What decodes videos for a GPU; auto is the CPU where it has 8 cores.",
+    ),
     "short_side": click.option(
         "--short-side", type=click.IntRange(*SHORT_SIDES), metavar="PX",
         help="Of the detector's input; it follows the size of the people where not given.",
@@ -235,6 +240,7 @@ DETECTION = (
     "registry",
     "precision",
     "engine",
+    "decoder",
     "short_side",
     "batch_size",
     "min_score",

@@ -9,6 +9,7 @@ _SECTIONS = {
     "Who, and which part": ("people", "person", "min_track", "start", "end"),
     "Finding people": (
         "detector", "min_score", "max_people", "short_side", "batch_size", "precision", "engine",
+        "decoder",
     ),
     "From keypoints to space": (
         "lifter", "height", "fov", "focal_length", "camera", "camera_up", "skip",

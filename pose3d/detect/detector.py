@@ -17,7 +17,8 @@ from pose3d.detect.compact import CompactRCNN, Limits, Maps, Regions
 from pose3d.detect.engine import OpenVINORCNN, choose_engine
 from pose3d.detect.framing import Framing, around, closer, whole
 from pose3d.detect.upload import Uploaded
-from pose3d.frame import Frame
+from pose3d.errors import UsageError
+from pose3d.frame import Frame, OnGpu
 from pose3d.likeness import oks
 from pose3d.sequence import People
 
@@ -75,7 +76,7 @@ class Detector(PeopleFinder):
     ) -> None:
         super().__init__(network, device, precision, min_score, max_people)
         self.network.to(memory_format=torch.channels_last)
-        self.parts = self._run_by(choose_engine(engine, self.device), precision)
+        self.parts = self._run_by(engine, precision)
         self._threads = None
         if self.parts.streams > 1:
             self.at_once = 2
@@ -95,13 +96,18 @@ class Detector(PeopleFinder):
         self.limits = Limits(people=max_people, min_box_score=least)
 
     def _run_by(self, engine: str, precision: str) -> Regions:
-        if engine == "openvino":
+        chosen = choose_engine(engine, self.device)
+        if chosen == "openvino":
             return OpenVINORCNN(self.network, precision)
-        if engine == "triton" and self.dtype != torch.float32:
+        if chosen == "torch":
+            return self.network
+        if self.dtype != torch.float32:
             from pose3d.detect.gpu import GpuRCNN
 
             return GpuRCNN(self.network, self.dtype)
-        return self.network  # as `auto` on a GPU does in single precision
+        if engine == "triton":
+            raise UsageError("triton runs in half precision: leave --engine or --precision out")
+        return self.network
 
     def find(self, pictures: Sequence[NDArray[np.uint8]]) -> list[People]:
         """People of pictures that have been checked."""
@@ -135,7 +141,7 @@ class Detector(PeopleFinder):
     def _taken(self, frames: Sequence[Frame]) -> Pictures:
         """Frames' pictures, where the network is."""
         if self.device.type == "cuda":
-            planes = [frame.planes for frame in frames]
+            planes = [f.picture if isinstance(f.picture, OnGpu) else f.planes for f in frames]
             known = [p for p in planes if p is not None]
             if len(known) == len(planes):
                 return Uploaded.of(known, self.device)

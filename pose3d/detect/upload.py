@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pose3d.detect.framing import Framing
-from pose3d.frame import Planes
+from pose3d.frame import OnGpu, Planes
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,11 @@ class Uploaded:
     mix: Tensor
 
     @classmethod
-    def of(cls, pictures: Sequence[Planes], device: torch.device) -> "Uploaded":
-        """Pictures that lie in main memory."""
+    def of(cls, pictures: Sequence[Planes | OnGpu], device: torch.device) -> "Uploaded":
+        """Pictures that lie in main memory, or there already."""
 
         def all_of(name: str) -> Tensor:
-            planes = [torch.from_numpy(np.ascontiguousarray(getattr(p, name))) for p in pictures]
+            planes = [torch.as_tensor(_in_one_piece(getattr(p, name))) for p in pictures]
             there = torch.empty(len(planes), *planes[0].shape, dtype=torch.uint8, device=device)
             for row, plane in zip(there, planes, strict=True):
                 row.copy_(plane)
@@ -71,3 +72,8 @@ class Uploaded:
         y, u, v = shrunk(self.y[:, y0:y1, x0:x1]), shrunk(self.u[colours]), shrunk(self.v[colours])
         of_y, of_u, of_v, level = self.mix[..., None, None].unbind(1)
         return (of_y * y + of_u * u + of_v * v + level).clamp_(0, 255).round_()
+
+
+def _in_one_piece(plane: NDArray[np.uint8] | Tensor) -> NDArray[np.uint8] | Tensor:
+    """A plane as it can be taken over: torch knows no views that run backwards."""
+    return plane if isinstance(plane, Tensor) else np.ascontiguousarray(plane)
