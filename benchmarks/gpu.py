@@ -58,7 +58,7 @@ class Table:
                     _settle()
                     rates.setdefault(name, []).append(count / (time.perf_counter() - start))
         for name, found in rates.items():
-            line = {"name": name, "rate": median(found), "low": min(found), "high": max(found),
+            line: dict[str, Any] = {"name": name, "rate": median(found), "low": min(found), "high": max(found),
                     "runs": len(found)}  # fmt: skip
             self.lines.append(line)
             first = median(next(iter(rates.values())))

@@ -1,7 +1,7 @@
 """One picture of a video: as its decoder left it, and as everybody wants it."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -142,7 +142,7 @@ class OnGpu:
 
         def turned(plane: "Tensor") -> "Tensor":
             plane = plane.flip(1) if view.mirrored else plane
-            return plane.rot90(-view.rotation // 90)
+            return plane.rot90(-view.rotation // 90) if view.rotation else plane
 
         return cls(turned(y), turned(pairs[..., 0]), turned(pairs[..., 1]), mix)
 
@@ -223,6 +223,7 @@ class Frame:
         return Frame(self.image, self.index, self.time)
 
 
+@cache
 def mix_of(space: int, full: bool) -> NDArray[np.float32]:
     """What makes RGB of y, u, v and 1 (3, 4), after ITU-R BT.601 and BT.709.
 
