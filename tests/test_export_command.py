@@ -263,12 +263,16 @@ def test_a_disk_that_cannot_be_written_to(name: str, film: Path, disk: Path) -> 
         (["{walk}", "out.docx"], ".bvh"),
         (["{walk}", "out.docx"], ".html"),
         (["{walk}", "here/out.bvh", "-o", "there"], "leave -o out"),
+        (["{walk}", "bvh"], "--save bvh"),
+        (["{walk}", "bvh,csv"], "walk.pose3d.npz --save bvh,csv"),
+        (["{walk}", "out.bvh", "--save", "csv"], "out.bvh and --save both say what to write"),
+        (["{folder}", "out.bvh"], "is a folder: --save bvh"),
         (["{walk}", "--save", "docx"], "'docx' is none of"),
         (["{walk}", "out.bvh", "--unit", "foot"], "foot"),
     ],
 )
 def test_wrong_usage(arguments: list[str], words: str, walk: Path) -> None:
-    result = run("export", *(a.format(walk=walk) for a in arguments))
+    result = run("export", *(a.format(walk=walk, folder=walk.parent) for a in arguments))
     assert result.exit_code == 2
     assert words in result.output
 

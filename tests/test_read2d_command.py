@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from conftest import ROOT
 from performers import performance
 
 from pose3d import export, pipeline, provenance
@@ -72,3 +73,66 @@ def test_wrong_usage(tmp_path: Path) -> None:
 
 def test_the_command_line_knows_all_formats() -> None:
     assert keypoints.FORMATS == FORMATS
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A recording's keypoints in the formats of other tools, and its JSON."""
+    folder = tmp_path / "files"
+    for name in ("walk.openpose", "walk.coco.json", "walk.videopose3d.npz", "walk.pose3d.json"):
+        export.write(performance(12), folder / name)
+    return folder
+
+
+def test_a_folder_of_several_files_names_them(files: Path, tmp_path: Path) -> None:
+    result = run("lift", files)
+    assert result.exit_code == 1
+    there = "walk.coco.json, walk.openpose/, walk.videopose3d.npz"
+    assert f"{files} holds no .pose3d.npz, but {there}: give `pose3d lift` the one" in result.stderr
+    loose = tmp_path / "loose"
+    loose.mkdir()
+    for n, path in enumerate(sorted((files / "walk.openpose").iterdir())):
+        path.rename(loose / f"frame{n}.json")
+    result = run("lift", loose)
+    assert "frame0.json, frame1.json, frame10.json and 9 more" in result.stderr
+    assert "NAME_000000000000_keypoints.json" in result.stderr
+    (tmp_path / "empty").mkdir()
+    assert run("lift", tmp_path / "empty").stderr.endswith("empty holds no .pose3d.npz\n")
+
+
+def test_a_folder_of_two_videos_is_refused(files: Path) -> None:
+    for path in sorted((files / "walk.openpose").iterdir()):
+        (path.parent / f"run_{path.name.partition('_')[2]}").write_bytes(path.read_bytes())
+    result = run("lift", files / "walk.openpose", "--fps", "25", "--size", "1280x720")
+    assert (result.exit_code, len(result.output.splitlines())) == (1, 1)
+    assert "holds files of several videos, such as run_000000000000" in result.output
+
+
+@pytest.mark.parametrize("command", ["render", "view", "export", "lift"])
+def test_what_is_no_recording_is_named(command: str, files: Path) -> None:
+    more = {"export": ["--save", "bvh"], "view": ["--no-browser"]}.get(command, [])
+    says = {"walk.pose3d.json": f"give the recording, {files / 'walk.pose3d.npz'}"}
+    if command != "lift":
+        says |= dict.fromkeys(
+            ("walk.coco.json", "walk.openpose", "walk.videopose3d.npz"), "`pose3d lift "
+        )
+    (files / "photo.pose3d.json").write_text(
+        json.dumps({"meta": {}, "keypoint_names": [], "people": []})
+    )
+    (files / "truth.npz").write_bytes((ROOT / "data" / "rendered_walk.truth.npz").read_bytes())
+    says |= {"photo.pose3d.json": "found in one picture", "truth.npz": "`pose3d evaluate poses`"}
+    for name, words in says.items():
+        result = run(command, files / name, *more)
+        assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1), result.output
+        assert str(files / name) in result.stderr
+        assert words in result.stderr
+
+
+def test_of_a_folder_one_recording_is_viewed(tmp_path: Path) -> None:
+    performance(12).save(tmp_path / "walk.pose3d.npz")
+    result = run("view", tmp_path, "--no-browser")
+    assert result.exit_code == 2
+    assert f"give one of its recordings, such as {tmp_path / 'walk.pose3d.npz'}" in result.stderr
+    (tmp_path / "walk.pose3d.mp4").touch()
+    result = run("view", tmp_path / "walk.pose3d.mp4", "--no-browser")
+    assert f"was drawn of {tmp_path / 'walk.pose3d.npz'}: give that" in result.stderr

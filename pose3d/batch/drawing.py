@@ -140,7 +140,7 @@ def write(
         written.append(path)
     return Outcome(
         written=tuple(written),
-        frames=recording.meta["source"]["frames"],
+        frames=recording.meta.get("source", {}).get("frames", 0),
         people=len(recording),
         warnings=tuple(recording.meta.get("warnings", ())),
     )

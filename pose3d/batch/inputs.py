@@ -12,6 +12,7 @@ from pose3d import limits, read2d
 from pose3d.errors import PoseError, UsageError
 from pose3d.files import address_of
 from pose3d.parse import read_bytes
+from pose3d.read2d.mistaken import nothing_in
 
 VIDEOS = frozenset(
     [
@@ -204,6 +205,10 @@ def _matching(
             members = [member for member in members if member.suffix.lower() in suffixes]
         wanted = f"nothing like {pattern}" if pattern else f"no {', '.join(sorted(suffixes))}"
         nothing = f"{path} holds nothing to work on: {wanted}"
+        if ours and any(file.suffix.lower() in VIDEOS for file in _files(path)):
+            nothing = f"{path} holds no recordings: `pose3d infer {path}` makes them of its videos"
+        elif ours:
+            nothing = nothing_in(path)
         root = path
     elif not path.exists() and glob.has_magic(text):
         members = [Path(match) for match in sorted(glob.glob(text, recursive=True))]

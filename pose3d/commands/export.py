@@ -79,16 +79,33 @@ def _jobs(inputs: tuple[str, ...], save: tuple[str, ...], output: Path | None) -
     from pose3d.batch import Job, plan
 
     if save:
+        for given in inputs:
+            if _is_target(given) and not Path(given).exists():
+                raise UsageError(f"{given} and --save both say what to write: leave one out")
         return plan(recordings(inputs), output, {name: WRITTEN[name] for name in save})
-    if len(inputs) < 2 or Path(inputs[-1]).suffix == "":
+    first, last = inputs[0], inputs[-1]
+    if len(inputs) > 1 and all(name.strip() in WRITTEN for name in last.split(",")):
+        raise UsageError(f"{last} is no file: pose3d export {' '.join(inputs[:-1])} --save {last}")
+    if len(inputs) < 2 or not Path(last).suffix:
         raise UsageError(
-            f"say what to write: pose3d export {inputs[0]} walk.bvh, or with --save bvh,csv"
+            f"say what to write: pose3d export {first} walk.bvh, or with --save bvh,csv"
         )
     if len(inputs) > 2:
         raise UsageError("a FILE to write takes one recording; for several there is --save")
-    source, target = Path(inputs[0]), Path(inputs[1])
+    source, target = Path(first), Path(last)
+    form = format_of(target, SHOWN)
+    if source.is_dir():
+        raise UsageError(f"{source} is a folder: --save {form} writes of all recordings in it")
     check_recording(source)
     if output and target.parent != Path():
         raise UsageError(f"{target} says its folder itself: leave -o out")
     target = output / target if output else target
-    return [Job(source, {format_of(target, SHOWN): target})]
+    return [Job(source, {form: target})]
+
+
+def _is_target(text: str) -> bool:
+    """Whether a text names a file to write, and no recording."""
+    try:
+        return format_of(text, SHOWN) != "npz"
+    except UsageError:
+        return False

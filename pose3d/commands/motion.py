@@ -208,7 +208,8 @@ def lift(
 
     settings = batch.Options(**chosen)
     foreign = {"fps": fps, "size": size, "form": form}
-    jobs = batch.plan(expanded(recordings), output, _suffixes((*save, *plot)))
+    given = expanded(recordings, keypoints=True)
+    jobs = batch.plan(given, output, _suffixes((*save, *plot)))
 
     def work(job: "Job", bars: Bars) -> None:
         _report(console, job, batch.lift(job, settings, overwrite, bars, **foreign), bars)

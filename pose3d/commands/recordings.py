@@ -11,33 +11,51 @@ if TYPE_CHECKING:  # numpy takes longer than all of `pose3d --help`
     from pose3d.batch import Input
 
 
-def recordings(inputs: Sequence[str]) -> "list[Input]":
-    """Recordings, and keypoints of other tools, that arguments stand for.
+def recordings(inputs: Sequence[str], keypoints: bool = False) -> "list[Input]":
+    """Recordings that arguments stand for, and perhaps keypoints of other tools.
 
     Raises
     ------
     PoseError
         If a folder, pattern or list gives nothing.
     UsageError
-        If something is a video or a picture.
+        If something is neither.
     """
     from pose3d.batch import RECORDINGS, expand
 
     sources = expand(inputs, RECORDINGS, ours=True)
     for source in sources:
-        check_recording(source.path)
+        check_recording(source.path, keypoints)
     return sources
 
 
-def check_recording(path: Path) -> None:
-    """Send videos and pictures to the commands that take them."""
-    from pose3d.batch import PICTURES, VIDEOS
+def check_recording(path: Path, keypoints: bool = False) -> None:
+    """Say of what is no recording what it is, and what to do with it.
 
-    suffix = path.suffix.lower()
+    Parameters
+    ----------
+    path
+        What was given.
+    keypoints
+        Whether keypoints of other tools are taken, too.
+
+    Raises
+    ------
+    UsageError
+        If it is known to be something else.
+    """
+    from pose3d.batch import OURS, PICTURES, VIDEOS
+    from pose3d.read2d.mistaken import mistaken
+
+    suffix, recording = path.suffix.lower(), path.with_suffix(".npz")
+    if suffix in VIDEOS | PICTURES and path.stem.endswith(OURS) and recording.exists():
+        raise UsageError(f"{path} was drawn of {recording}: give that")
     if suffix in VIDEOS:
         raise UsageError(f"{path} is a video: `pose3d infer {path}` makes a recording of it")
     if suffix in PICTURES:
         raise UsageError(f"{path} is a picture: `pose3d detect {path}` finds the people in it")
+    if not (keypoints and path.is_dir()) and (what := mistaken(path, keypoints)):
+        raise UsageError(what)
 
 
 def unmade(

@@ -110,6 +110,7 @@ def is_recording(path: Path) -> bool:
 
 def _found(path: Path, size: tuple[int, int] | None, form: str | None) -> "Found":
     from pose3d.read2d import json_files, mediapipe
+    from pose3d.read2d.mistaken import own_json
 
     if path.is_dir():
         if not is_openpose(path) or form not in (None, "openpose"):
@@ -140,6 +141,8 @@ def _found(path: Path, size: tuple[int, int] | None, form: str | None) -> "Found
             return json_files.read_alphapose(content, path)
         if chosen == "coco":
             return json_files.read_coco(content, path)
+        if own := own_json(content, path):
+            raise PoseError(own)
         if isinstance(content, dict) and "people" in content:
             hint = ": give OpenPose's folder, not one file" if "version" in content else ""
             raise PoseError(f"{path} holds people of one picture{hint}")

@@ -81,11 +81,22 @@ def read_openpose(folder: Path) -> Found:
 
 
 def openpose_files(folder: Path) -> dict[int, Path]:
-    """OpenPose's files in a folder by their frame, in order; none for another folder."""
-    found = {}
-    for path in folder.iterdir():
+    """OpenPose's files in a folder by their frame, in order; none for another folder.
+
+    Raises
+    ------
+    PoseError
+        If they are of several videos.
+    """
+    found: dict[int, Path] = {}
+    for path in sorted(folder.iterdir()):
         if match := re.fullmatch(r"(?:.*\D)?(\d{1,15})_keypoints\.json", path.name):
-            found[int(match[1])] = path
+            other = found.setdefault(int(match[1]), path)
+            if other != path:
+                raise PoseError(
+                    f"{folder} holds files of several videos, such as {other.name} and "
+                    f"{path.name}: put each into a folder of its own"
+                )
     return dict(sorted(found.items()))
 
 

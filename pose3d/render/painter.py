@@ -107,7 +107,7 @@ class Reel:
             self._scale = np.divide(self._size, (info.width, info.height))
             self._sizes = Sizes.of(min(self._size))
             self.fps, height = info.fps or 30.0, self._size[1]
-            self.frames = recording.meta["source"].get("frames")
+            self.frames = recording.meta.get("source", {}).get("frames")
         self._scene: Scene | None = None
         wanted = look.view == "3d" or lifted or "lift" in recording.meta.get("steps", ())
         if look.view != "overlay" and wanted:
@@ -168,9 +168,9 @@ class Reel:
 
 def check_video(recording: Recording, video: Video) -> None:
     """Refuse a video whose frames are of another size than the recording's."""
-    size = tuple(recording.meta["source"]["size"])
+    size = recording.meta.get("source", {}).get("size")
     found = video.info.width, video.info.height
-    if size != found:
+    if size and tuple(size) != found:
         raise PoseError(
             f"{Path(video.path)} is not the video of this recording: its frames are "
             f"{found[0]}x{found[1]}, not {size[0]}x{size[1]}"
