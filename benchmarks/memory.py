@@ -1,6 +1,6 @@
 """How much memory a video takes by its length: `pose3d infer` on a clip repeated.
 
-python benchmarks/memory.py [VIDEO] [--minutes 1 10] [--short-side PX] [--json FILE]
+python benchmarks/memory.py [VIDEO] [--minutes 1 10] [--short-side PX] [--device cpu] [--json FILE]
 
 The clip is repeated without being encoded anew. Beside each run's peak there is what its result
 takes, which grows with the video and is meant to: "the rest" must not.
@@ -97,10 +97,11 @@ def main() -> None:
     parser.add_argument("video", nargs="?", type=Path, default=walk)
     parser.add_argument("--minutes", type=float, nargs="+", default=[1.0, 10.0])
     parser.add_argument("--short-side", type=int, help="of the input; follows the people if absent")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     side = chosen.short_side
-    options = ["--device", "cpu", *(["--short-side", str(side)] if side else [])]
+    options = ["--device", chosen.device, *(["--short-side", str(side)] if side else [])]
     rows = [measured(chosen.video.absolute(), minutes, options) for minutes in chosen.minutes]
     about = machine()
     print(f"{chosen.video.name} repeated; {about['processor']}, {about['cores']} cores\n")

@@ -1,7 +1,7 @@
 """Stage 2 as a recipe: from everyone's keypoints to their motion in the world.
 
-clean -> lift -> steady -> size -> world -> feet. Each of :data:`pose3d.choices.STEPS` can be left
-out.
+scenes -> clean -> lift -> steady -> size -> world -> feet. Each of :data:`pose3d.choices.STEPS` can
+be left out.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,8 +42,8 @@ class Recipe:
     scenes
         First frame, and whether the camera stood still, of every take.
     skip
-        Steps of :data:`pose3d.choices.STEPS` to leave out; without the world there are no feet to
-        keep still.
+        Steps of :data:`pose3d.choices.STEPS` to leave out. Without scenes all of it is one take of
+        a camera that stands still; without the world there are no feet to keep still.
     """
 
     lifter: LifterLike
@@ -57,7 +57,9 @@ class Recipe:
     def steps(self) -> list[str]:
         """The steps that run, in order."""
         left_out = {*self.skip, *(["feet"] if "world" in self.skip else [])}
-        return [step for step in (STEPS[0], "lift", *STEPS[1:]) if step not in left_out]
+        first = STEPS.index("clean") + 1
+        steps = (*STEPS[:first], "lift", *STEPS[first:])
+        return [step for step in steps if step not in left_out]
 
     def follow(
         self, people: Sequence[Person], done: Callable[[int], None] = lambda _count: None
@@ -136,8 +138,9 @@ class Recipe:
         if "world" not in self.steps:
             return []
         worlds = []
-        starts = np.array([start for start, _ in self.scenes])
-        for number, (start, still) in enumerate(self.scenes):
+        scenes = self.scenes if "scenes" in self.steps else [(self.scenes[0][0], True)]
+        starts = np.array([start for start, _ in scenes])
+        for number, (start, still) in enumerate(scenes):
             chosen = [
                 n
                 for n, person in enumerate(people)
@@ -179,6 +182,6 @@ class Recipe:
         if any(not world["still"] for world in worlds):
             said.append(
                 "the camera moves: people are placed as it sees them, frame by frame, and "
-                "standing feet are not kept still"
+                "standing feet are not kept still; if it stands still, add --skip scenes"
             )
         return said
