@@ -28,9 +28,10 @@ class Program(click.Group):
         except KeyboardInterrupt:
             ctx.obj.complain("Interrupted", where=False)
             ctx.exit(130)  # as shells have it: 128 + SIGINT
+        except click.ClickException as error:
+            ctx.obj.record(error.format_message())
+            raise
         except PoseError as error:
-            if ctx.obj.verbose:
-                raise
             ctx.obj.complain(f"Error: {error}")
             ctx.exit(2 if isinstance(error, UsageError) else 1)
 

@@ -190,3 +190,44 @@ def test_options_from_file_and_environment(
     result = run("infer", video, "--config", file)
     assert result.exit_code == 2
     assert "peopel is no option" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["infer"], "Missing argument"),
+        (["infer", "walk.mp4", "--start", "5", "--end", "2"], "end it later"),
+        (["infer", "walk.mp4", "--save", "xls"], "'xls' is none of npz"),
+        (["render", "walk.mp4"], "walk.mp4 is a video"),
+        (["export", "walk.pose3d.npz"], "say what to write"),
+        (["lift", "none.npz"], "none.npz: no such file"),
+    ],
+)
+def test_a_log_file_says_what_went_wrong(
+    run: Run, tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    log = tmp_path / "logs" / "run.log"
+    result = run(*arguments, "--log-file", log)
+    assert result.exit_code == (1 if "lift" in arguments else 2)
+    [line] = log.read_text().splitlines()
+    assert " ERROR " in line and says in line and "Error: " not in line
+
+
+def test_nothing_to_log_leaves_no_file(run: Run, tmp_path: Path) -> None:
+    log = tmp_path / "run.log"
+    assert run("weights", "default", "--log-file", log).exit_code == 0
+    assert run("infer", "--log-file", log, "--nonsense").exit_code == 2
+    assert not log.exists()
+    log.write_text("of yesterday\n")
+    assert run("infer", "--log-file", log).exit_code == 2
+    assert log.read_text().startswith("of yesterday\n")
+    log.write_text("")
+    assert run("weights", "default", "--log-file", log).exit_code == 0
+    assert log.exists()  # somebody else's
+
+
+def test_wrong_usage_is_code_2_however_verbose(run: Run) -> None:
+    result = run("infer", "walk.mp4", "--start", "5", "--end", "2", "--verbose")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: nothing lies between")
+    assert "Traceback" in result.stderr

@@ -1,5 +1,6 @@
 """What the user sees: lines, bars, summaries."""
 
+import logging
 import sys
 import time
 import traceback
@@ -70,6 +71,7 @@ class Console:
         self.quiet = False
         self.verbose = False
         self.log_file: Path | None = None
+        self.log: logging.Handler | None = None
 
     @property
     def bars(self) -> bool:
@@ -94,8 +96,17 @@ class Console:
     def complain(self, text: str, where: bool = True) -> None:
         """Tell what went wrong, on stderr, however quiet, and `where` to those who want to know."""
         click.echo(text, err=True)
+        if where:
+            self.record(text)
         if self.verbose and where:
             traceback.print_exc()
+
+    def record(self, text: str) -> None:
+        """Put what went wrong into the log file, if there is one."""
+        if self.log is not None:
+            text = text.removeprefix("Error: ")
+            facts = {"name": "pose3d", "levelno": logging.ERROR, "levelname": "ERROR", "msg": text}
+            self.log.handle(logging.makeLogRecord(facts))
 
     def each(self, jobs: "Sequence[Job]", work: "Callable[[Job, Bars], None]") -> None:
         """Do one job after another; what fails is reported and skipped.

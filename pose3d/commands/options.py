@@ -40,7 +40,8 @@ def _listen(ctx: click.Context, param: click.Parameter, value: Any) -> None:
 
 
 def _log_to(ctx: click.Context, path: Path) -> None:
-    """Write our events, and nobody else's, to a file while the command runs."""
+    """Write our events, and nobody else's, to a file until the program ends."""
+    new = not path.exists()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = logging.FileHandler(path, encoding="utf-8")
@@ -50,14 +51,17 @@ def _log_to(ctx: click.Context, path: Path) -> None:
     ours, others = logging.getLogger("pose3d"), logging.getLogger().handlers[:]
     levels = [other.level for other in others]
     ours.addHandler(handler)
+    ctx.obj.log = handler
 
     def end() -> None:
         ours.removeHandler(handler)
         handler.close()
+        if new and not path.stat().st_size:
+            path.unlink()
         for other, level in zip(others, levels, strict=True):
             other.setLevel(level)
 
-    ctx.call_on_close(end)
+    ctx.find_root().call_on_close(end)  # that of a command is not closed by wrong usage
 
 
 def _use_registry(ctx: click.Context, _param: click.Parameter, path: Path | None) -> None:
@@ -227,7 +231,7 @@ OPTIONS: dict[str, Callable[[F], F]] = {
         help="Show every event with its time, and where errors come from.",
     ),
     "log_file": click.option(
-        "--log-file", metavar="FILE", expose_value=False, callback=_listen,
+        "--log-file", metavar="FILE", is_eager=True, expose_value=False, callback=_listen,
         type=click.Path(path_type=Path, dir_okay=False),
         help="Write every event with its time to a file.",
     ),
