@@ -36,7 +36,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from pose3d.video import Frame, Video, VideoWriter  # noqa: E402
+from pose3d.encode import VideoWriter  # noqa: E402
+from pose3d.frame import Frame  # noqa: E402
+from pose3d.video import Video  # noqa: E402
 
 LONGEST = 12.0  # seconds of stand-ins' work before a kill, on machines that are busy otherwise
 WIDTH = 480  # of the clips: what is measured is the batch, not the detector

@@ -58,8 +58,8 @@ class Table:
                     _settle()
                     rates.setdefault(name, []).append(count / (time.perf_counter() - start))
         for name, found in rates.items():
-            line: dict[str, Any] = {"name": name, "rate": median(found), "low": min(found), "high": max(found),
-                    "runs": len(found)}  # fmt: skip
+            line: dict[str, Any] = {"name": name, "rate": median(found), "runs": len(found)}
+            line |= {"low": min(found), "high": max(found)}
             self.lines.append(line)
             first = median(next(iter(rates.values())))
             print(

@@ -13,8 +13,8 @@ from pose3d import pipeline
 from pose3d.batch import split
 from pose3d.batch.inputs import Job
 from pose3d.batch.outcome import Outcome
-from pose3d.frame import Frame, View
 from pose3d.errors import PoseError
+from pose3d.frame import Frame, View
 from pose3d.options import Options
 from pose3d.progress import Progress
 from pose3d.sequence import People

@@ -13,7 +13,8 @@ from pose3d import batch
 from pose3d.batch import split
 from pose3d.batch.run import one_by_one
 from pose3d.batch.seats import Seat
-from pose3d.video import Video, VideoWriter
+from pose3d.encode import VideoWriter
+from pose3d.video import Video
 
 ROOT = Path(__file__).resolve().parents[1]
 

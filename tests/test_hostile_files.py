@@ -21,12 +21,13 @@ import pytest
 from conftest import write_clip
 
 from pose3d import limits, npz, read2d
+from pose3d.encode import VideoWriter
 from pose3d.errors import PoseError
 from pose3d.parse import from_json, from_toml, read_bytes
 from pose3d.pictures import read_picture
 from pose3d.read2d import found, json_files, mediapipe, videopose3d
 from pose3d.sequence import Recording
-from pose3d.video import Video, VideoWriter
+from pose3d.video import Video
 
 SIZE = (640, 480)
 _LOADED = found, json_files, mediapipe, videopose3d  # before memory is measured

@@ -13,8 +13,9 @@ import pytest
 from conftest import write_clip
 from numpy.typing import NDArray
 
+from pose3d.encode import VideoWriter
 from pose3d.errors import PoseError
-from pose3d.video import Video, VideoWriter, read_ahead
+from pose3d.video import Video, read_ahead
 
 UNIT = 1 << 16  # 1.0 in a display matrix
 COLOURS = np.array([[200, 30, 30], [30, 200, 30], [30, 30, 200], [200, 200, 30]], np.uint8)

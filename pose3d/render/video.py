@@ -3,12 +3,12 @@
 from os import PathLike
 from pathlib import Path
 
+from pose3d.encode import VideoWriter
 from pose3d.look import Look
 from pose3d.progress import Progress
 from pose3d.render.audio import add_audio
 from pose3d.render.painter import Limits, Reel
 from pose3d.sequence import Recording
-from pose3d.video import VideoWriter
 
 LIMITS = Limits(lowest=480, highest=720, widest=1920)
 

@@ -7,11 +7,12 @@ import cv2
 import numpy as np
 
 from pose3d.decode import base_of, opened
+from pose3d.encode import VideoWriter
 from pose3d.progress import Progress
 from pose3d.render.audio import add_audio
 from pose3d.render.painter import check_video
 from pose3d.sequence import Recording
-from pose3d.video import Video, VideoWriter, read_ahead
+from pose3d.video import Video, read_ahead
 
 HEIGHT = 480  # pixels, of the shorter side at most
 QUALITY = 28  # x264's constant rate factor: coarse, a few megabytes for ten minutes
