@@ -5,14 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from scipy.spatial.transform import Rotation
 
+from pose3d.cli import main
 from pose3d.errors import PoseError
 from pose3d.evaluate.poses import pose_errors
 from pose3d.evaluate.recordings import evaluate_files
-from pose3d.sequence import Recording
+from pose3d.sequence import Keypoints2D, Person, Pose3D, Recording
 
-TRUTH = Path(__file__).resolve().parents[1] / "data" / "rendered_walk.truth.npz"
+DATA = Path(__file__).resolve().parents[1] / "data"
+TRUTH, CROSSING = DATA / "rendered_walk.truth.npz", DATA / "rendered_crossing.truth.npz"
 
 
 @pytest.fixture
@@ -79,3 +82,61 @@ def test_a_recording_that_was_not_lifted_is_named(recording: Recording, tmp_path
     flat.save(tmp_path / "flat.npz")
     with pytest.raises(PoseError, match="pose3d lift"):
         evaluate_files(tmp_path / "flat.npz", TRUTH)
+
+
+@pytest.fixture
+def crossing(tmp_path: Path) -> Path:
+    """The truth of two people as a recording, the first off by 100 mm at the head, numbered 2."""
+    with np.load(CROSSING, allow_pickle=False) as truth:
+        everyone = []
+        for n, joints in enumerate(truth["joints_camera"]):
+            seen = Keypoints2D(
+                np.arange(len(joints)), truth["time"], truth["box"][n], truth["keypoints_2d"][n],
+                np.ones((len(joints), 17), np.float32),
+            )  # fmt: skip
+            moved = joints.copy()
+            moved[:, 10, 0] += 0.1 * (n == 0)
+            everyone.append(Person(2 - n, seen, Pose3D(moved - moved[:, :1])))
+    Recording({}, tuple(everyone)).save(tmp_path / "crossing.pose3d.npz")
+    return tmp_path / "crossing.pose3d.npz"
+
+
+def test_several_people_have_a_row_each_and_a_mean(crossing: Path) -> None:
+    errors = evaluate_files(crossing, CROSSING)
+    assert errors.ids == {"person 1": 2, "person 2": 1}
+    assert errors.coverage == {"person 1": 1.0, "person 2": 1.0}
+    found = [errors.people[who].mpjpe for who in ("person 1", "person 2")]
+    assert found == pytest.approx([100 / 17, 0], abs=1e-3)
+    assert errors.mean.mpjpe == pytest.approx(50 / 17, abs=1e-3)
+    assert errors.mean.per_joint[10] == pytest.approx(50, abs=1e-3)
+    assert errors.mean.frames == 2 * errors.people["person 1"].frames
+    result = CliRunner().invoke(main, ["evaluate", "poses", str(crossing), str(CROSSING)])
+    assert result.exit_code == 0, result.output
+    rows = {line[:12].strip(): line[12:].split() for line in result.stdout.splitlines()}
+    assert rows["person 1"][1:3] == ["100%", "5.9"]
+    assert rows["mean"][1] == "2.9"
+    assert "person 1 of the truth is 2 of the recording" in result.stdout
+
+
+def test_nobody_is_taken_for_two(crossing: Path, tmp_path: Path) -> None:
+    recording = Recording.load(crossing)
+    first, second = recording.people
+    recording.with_people((second,)).save(tmp_path / "one.npz")
+    errors = evaluate_files(tmp_path / "one.npz", CROSSING)
+    assert errors.ids == {"person 2": 1}
+    assert errors.coverage == {"person 1": 0.0, "person 2": 1.0}
+    arguments = ["evaluate", "poses", str(tmp_path / "one.npz"), str(CROSSING)]
+    assert "person 1 of the truth was not found" in CliRunner().invoke(main, arguments).stdout
+    recording.with_people((first, second, replace(first, id=7))).save(tmp_path / "three.npz")
+    errors = evaluate_files(tmp_path / "three.npz", CROSSING)
+    assert len(errors.ids) == 2 and len(errors.extra) == 1
+
+
+def test_a_truth_of_odd_shapes_is_named(crossing: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "odd.npz", time=np.arange(3.0), joints_camera=np.zeros((2, 4, 17, 3)))
+    result = CliRunner().invoke(main, ["evaluate", "poses", str(crossing), f"{tmp_path}/odd.npz"])
+    assert result.exit_code == 1
+    assert "odd.npz is no file of joints (joints of shape (2, 4, 17, 3)" in result.stderr
+    result = CliRunner().invoke(main, ["evaluate", "poses", str(CROSSING), str(CROSSING)])
+    assert result.exit_code == 2
+    assert "no recording" in result.stderr

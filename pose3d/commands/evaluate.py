@@ -10,7 +10,7 @@ import click
 
 from pose3d.commands.console import Bars, Console
 from pose3d.commands.options import COMMON, options
-from pose3d.counted import counted
+from pose3d.commands.recordings import check_recording
 
 if TYPE_CHECKING:  # numpy takes longer than all of `pose3d --help`
     from pose3d.evaluate.recordings import RecordingErrors
@@ -31,10 +31,14 @@ def evaluate() -> None:
 def poses(prediction: Path, truth: Path, as_json: bool) -> None:
     """How far the 3D poses of a recording are from the truth, in mm.
 
-    PREDICTION is a NAME.pose3d.npz; TRUTH another one, or an .npz like that of the rendered clip.
+    PREDICTION is a NAME.pose3d.npz; TRUTH another one, or an .npz like those of the rendered clips
+    (data/README.md), of one person or several.
     """
     from pose3d.evaluate.recordings import evaluate_files
 
+    check_recording(prediction)
+    if truth.suffix.lower() != ".npz":
+        check_recording(truth)
     errors = evaluate_files(prediction, truth)
     if as_json:
         click.echo(json.dumps(asdict(errors)))
@@ -128,16 +132,31 @@ def lifter(
 
 
 def _errors(errors: "RecordingErrors") -> Iterator[str]:
-    """Errors of everyone as lines, with their units."""
-    for who, found in errors.people.items():
-        share = errors.coverage[who]
-        yield f"{who}: {counted(found.frames, 'frame')}, {share:.0%} of those in the truth"
-        yield f"  {'MPJPE':12}{found.mpjpe:7.1f} mm"
-        yield f"  {'PA-MPJPE':12}{found.pa_mpjpe:7.1f} mm"
-        yield f"  {'N-MPJPE':12}{found.n_mpjpe:7.1f} mm"
-        yield f"  {'MPJVE':12}{found.mpjve:7.1f} mm/s"
-        for joint, distance in zip(errors.joints, found.per_joint, strict=True):
-            yield f"    {joint:10}{distance:7.1f} mm"
+    """Errors of everyone as two tables, and of all together."""
+    columns = [*errors.people.items()]
+    if len(columns) > 1:
+        columns.append(("mean", errors.mean))
+    yield f"{'':12}{'frames':>8}{'found':>8}{'MPJPE':>9}{'PA-MPJPE':>10}{'N-MPJPE':>9}{'MPJVE':>9}"
+    yield f"{'':28}{'mm':>9}{'mm':>10}{'mm':>9}{'mm/s':>9}"
+    for who, found in columns:
+        share = errors.coverage.get(who)
+        covered = "" if share is None else f"{share:.0%}"
+        yield (
+            f"{who:12}{found.frames:8}{covered:>8}{found.mpjpe:9.1f}{found.pa_mpjpe:10.1f}"
+            f"{found.n_mpjpe:9.1f}{found.mpjve:9.1f}"
+        )
+    yield ""
+    yield f"{'MPJPE, mm':12}" + "".join(f"{who:>10}" for who, _ in columns)
+    for n, joint in enumerate(errors.joints):
+        yield f"{joint:12}" + "".join(f"{found.per_joint[n]:10.1f}" for _, found in columns)
+    for who, number in errors.ids.items():
+        if who != f"person {number}":
+            yield f"{who} of the truth is {number} of the recording"
+    for who in errors.coverage.keys() - errors.people.keys():
+        yield f"{who} of the truth was not found"
+    if errors.extra:
+        numbers = ", ".join(map(str, errors.extra))
+        yield f"not in the truth: {numbers} of the recording"
 
 
 def _print(figures: dict[str, Any], as_json: bool) -> None:

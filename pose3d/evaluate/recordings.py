@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ class Motion:
 
     Attributes
     ----------
+    id
+        The person's number.
     time
         (T,) seconds.
     joints
@@ -27,6 +30,7 @@ class Motion:
         (T, 17, 2) pixels, or None.
     """
 
+    id: int
     time: NDArray[np.float64]
     joints: NDArray[np.float64]
     keypoints: NDArray[np.float64] | None
@@ -36,16 +40,33 @@ class Motion:
 class RecordingErrors:
     """Errors of everyone in the truth, by their place in it.
 
-    `coverage` is the share of the truth's frames in which the person was found.
+    Attributes
+    ----------
+    people
+        Errors of those who were found.
+    mean
+        Of these, everyone counting alike; `frames` are of all together.
+    coverage
+        The share of the truth's frames in which the person was found, of everyone.
+    ids
+        Which number they have in the recording.
+    extra
+        Numbers of the recording's people who are not in the truth.
     """
 
     people: dict[str, PoseErrors]
+    mean: PoseErrors
     coverage: dict[str, float]
+    ids: dict[str, int]
+    extra: tuple[int, ...]
     joints: tuple[str, ...] = H36M.names
 
 
 def evaluate_files(prediction: Path, truth: Path) -> RecordingErrors:
     """Compare a ``NAME.pose3d.npz`` with the truth.
+
+    Who is who is decided for all of the time at once, so that everyone is somebody else and the
+    distances are the least together.
 
     Parameters
     ----------
@@ -53,7 +74,8 @@ def evaluate_files(prediction: Path, truth: Path) -> RecordingErrors:
         A recording with 3D joints.
     truth
         Another recording, or an ``.npz`` with `time` (T,), `joints_camera` (T, 17, 3) and perhaps
-        `keypoints_2d` (T, 17, 2), as ``data/rendered_walk.truth.npz`` has them.
+        `keypoints_2d` (T, 17, 2), as ``data/rendered_walk.truth.npz`` has them; of P people these
+        are (P, T, 17, 3) and (P, T, 17, 2).
 
     Raises
     ------
@@ -61,21 +83,45 @@ def evaluate_files(prediction: Path, truth: Path) -> RecordingErrors:
         If a file holds no 3D joints, or the two have no person or no frame in common.
     """
     found, real = read_motion(prediction), read_motion(truth)
-    errors, coverage = {}, {}
-    for number, motion in enumerate(real, 1):
-        pairs = [(other, *common_frames(other, motion)) for other in found]
-        pairs = [pair for pair in pairs if len(pair[1])]
-        if not pairs:
-            raise PoseError(f"{prediction} and {truth} have no frame in common")
-        other, mine, theirs = min(pairs, key=lambda pair: _apart(motion, *pair))
+    errors, ids = {}, {}
+    coverage = {f"person {motion.id}": 0.0 for motion in real}
+    for row, column in _pairs(real, found):
+        motion, other = real[row], found[column]
+        mine, theirs = common_frames(other, motion)
         known = ~np.isnan(other.joints[mine]).any((1, 2))
         if not known.any():
-            raise PoseError(f"{prediction} holds no 3D joints for person {number} of {truth}")
-        errors[f"person {number}"] = pose_errors(
-            other.joints[mine], motion.joints[theirs], motion.time[theirs]
-        )
-        coverage[f"person {number}"] = float(known.sum() / len(motion.time))
-    return RecordingErrors(errors, coverage)
+            continue
+        who = f"person {motion.id}"
+        errors[who] = pose_errors(other.joints[mine], motion.joints[theirs], motion.time[theirs])
+        coverage[who] = float(known.sum() / len(motion.time))
+        ids[who] = other.id
+    if not errors:
+        raise PoseError(f"{prediction} and {truth} have no person and frame in common")
+    extra = tuple(sorted({motion.id for motion in found} - set(ids.values())))
+    return RecordingErrors(errors, _mean(list(errors.values())), coverage, ids, extra)
+
+
+def _pairs(real: list[Motion], found: list[Motion]) -> list[tuple[int, int]]:
+    """Rows of both that belong together; only such as share frames."""
+    from scipy.optimize import linear_sum_assignment
+
+    cost = np.array([[_apart(a, b, *common_frames(b, a)) for b in found] for a in real])
+    finite = np.isfinite(cost)
+    worst = cost[finite].sum() + 1 if finite.any() else 1.0
+    rows, columns = linear_sum_assignment(np.where(finite, cost, worst))
+    return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if finite[r, c]]
+
+
+def _mean(everyone: list[PoseErrors]) -> PoseErrors:
+    def mean(name: str) -> float:
+        return float(np.mean([getattr(errors, name) for errors in everyone]))
+
+    joints = np.mean([errors.per_joint for errors in everyone], 0)
+    return PoseErrors(
+        *(mean(name) for name in ("mpjpe", "pa_mpjpe", "n_mpjpe", "mpjve")),
+        per_joint=tuple(joints.tolist()),
+        frames=sum(errors.frames for errors in everyone),
+    )
 
 
 def read_motion(path: Path) -> list[Motion]:
@@ -83,12 +129,8 @@ def read_motion(path: Path) -> list[Motion]:
     try:
         with npz.opened(path) as file:
             if "joints_camera" in file:
-                time, joints = file["time"], file["joints_camera"].astype(float)
-                seen = "keypoints_2d" in file
-                keypoints = file["keypoints_2d"] if seen else None
-                if joints.shape != (len(time), 17, 3):
-                    raise ValueError(f"joints of shape {joints.shape}")
-                return [Motion(time, joints, keypoints)]
+                seen = file["keypoints_2d"] if "keypoints_2d" in file else None
+                return _true_motions(file["time"], file["joints_camera"], seen)
     except (OSError, ValueError, npz.DamagedError) as error:
         raise PoseError(f"{path} is no file of joints ({error})") from None
     people = [person for person in Recording.load(path).people if person.pose]
@@ -96,11 +138,35 @@ def read_motion(path: Path) -> list[Motion]:
         raise PoseError(f"{path} holds no 3D joints: run `pose3d lift` on it")
     return [
         Motion(
+            person.id,
             person.keypoints.time,
             person.pose.joints.astype(float),  # type: ignore[union-attr]
             person.keypoints.keypoints.astype(float),
         )
         for person in people
+    ]
+
+
+def _true_motions(
+    time: NDArray[Any], joints: NDArray[Any], keypoints: NDArray[Any] | None
+) -> list[Motion]:
+    """Everyone in a file of truth, numbered from 1."""
+    if joints.ndim == 3:
+        joints = joints[None]
+        keypoints = None if keypoints is None else keypoints[None]
+    shape = (len(joints), *time.shape, 17)
+    if time.ndim != 1 or joints.shape != (*shape, 3):
+        raise ValueError(f"joints of shape {joints.shape} and times of shape {time.shape}")
+    if keypoints is not None and keypoints.shape != (*shape, 2):
+        raise ValueError(f"keypoints of shape {keypoints.shape}")
+    return [
+        Motion(
+            n + 1,
+            time.astype(float),
+            person.astype(float),
+            None if keypoints is None else keypoints[n].astype(float),
+        )
+        for n, person in enumerate(joints)
     ]
 
 
@@ -123,6 +189,6 @@ def _apart(
     else:
         a, b = found.keypoints[mine], truth.keypoints[theirs]
     distance = np.linalg.norm(a - b, axis=-1)
-    if np.isnan(distance).all():
+    if np.isnan(distance).all():  # also where there is no common frame
         return float("inf")
     return float(np.nanmean(distance)) * len(truth.time) / len(mine)
