@@ -118,7 +118,10 @@ def _mean(everyone: list[PoseErrors]) -> PoseErrors:
 
     joints = np.mean([errors.per_joint for errors in everyone], 0)
     return PoseErrors(
-        *(mean(name) for name in ("mpjpe", "pa_mpjpe", "n_mpjpe", "mpjve")),
+        mean("mpjpe"),
+        mean("pa_mpjpe"),
+        mean("n_mpjpe"),
+        mean("mpjve"),
         per_joint=tuple(joints.tolist()),
         frames=sum(errors.frames for errors in everyone),
     )
@@ -129,8 +132,8 @@ def read_motion(path: Path) -> list[Motion]:
     try:
         with npz.opened(path) as file:
             if "joints_camera" in file:
-                seen = file["keypoints_2d"] if "keypoints_2d" in file else None
-                return _true_motions(file["time"], file["joints_camera"], seen)
+                points = [file[name] for name in ("keypoints_2d",) if name in file]
+                return _true_motions(file["time"], file["joints_camera"], *points)
     except (OSError, ValueError, npz.DamagedError) as error:
         raise PoseError(f"{path} is no file of joints ({error})") from None
     people = [person for person in Recording.load(path).people if person.pose]
@@ -148,7 +151,7 @@ def read_motion(path: Path) -> list[Motion]:
 
 
 def _true_motions(
-    time: NDArray[Any], joints: NDArray[Any], keypoints: NDArray[Any] | None
+    time: NDArray[Any], joints: NDArray[Any], keypoints: NDArray[Any] | None = None
 ) -> list[Motion]:
     """Everyone in a file of truth, numbered from 1."""
     if joints.ndim == 3:
