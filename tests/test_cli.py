@@ -397,5 +397,5 @@ def test_angles_are_plotted_and_steps_skipped(run: Run, folder: Path) -> None:
     assert result.exit_code == 0
     assert (folder / "walk.angles.pose3d.png").stat().st_size > 0
     steps = Recording.load(folder / "walk.pose3d.npz").meta["steps"]
-    assert steps == ["detect", "track", "lift", "steady", "world"]
+    assert steps == ["detect", "track", "scenes", "lift", "steady", "world"]
     assert run("infer", video, "--save", "npz", "--skip", "dance").exit_code == 2

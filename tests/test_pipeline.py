@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from pose3d import pipeline
 from pose3d.errors import PoseError, UsageError
+from pose3d.frame import Stored
 from pose3d.progress import Progress
 from pose3d.sequence import People, Recording
+from pose3d.video import Video
 
 
 def test_two_people_through_all_stages(clip: Path) -> None:
@@ -33,7 +35,7 @@ def test_two_people_through_all_stages(clip: Path) -> None:
     across = first.pose.joints[:, 0, 0]
     assert across[-1] - across[0] == pytest.approx(3 * 29 / 160, abs=0.02)
     meta = recording.meta
-    assert meta["steps"] == ["detect", "track", "lift"]
+    assert meta["steps"] == ["detect", "track", "scenes", "lift"]
     assert meta["source"]["size"] == [160, 120]
     assert meta["source"]["frames"] == 30
     assert meta["weights"]["detector"]["name"] == "function"
@@ -182,3 +184,14 @@ def test_who_is_seen_too_briefly_is_left_out(tmp_path: Path) -> None:
 def test_people_to_keep(clip: Path) -> None:
     for people, kept in (("all", 2), ("main", 1), (1, 1), (5, 2)):
         assert len(pipeline.detect(clip, detector=find_squares, people=people)) == kept
+
+
+def test_gpus_get_pictures_as_they_are_decoded(clip: Path) -> None:
+    video = Video(clip)
+    here = list(pipeline.frames_for(video, "cpu", "gpu"))
+    there = list(pipeline.frames_for(video, "cuda:0", "cpu"))
+    assert all(isinstance(frame.picture, np.ndarray) for frame in here)
+    assert all(isinstance(frame.picture, Stored) for frame in there)
+    for one, other in zip(here, there, strict=True):
+        assert (one.index, one.time) == (other.index, other.time)
+        np.testing.assert_array_equal(one.image, other.image)
