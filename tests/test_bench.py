@@ -1,6 +1,7 @@
 """Where the time goes."""
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -35,7 +36,11 @@ def test_the_command_prints_a_table_or_json() -> None:
     arguments = ["bench", str(WALK), "--end", "0.07", "--device", "cpu", "--engine", "torch"]
     table = CliRunner().invoke(main, arguments)
     assert table.exit_code == 0, table.output
-    assert "dense" in table.output
+    stages, inside = table.output.split("\nall ")
+    shares = [int(share) for share in re.findall(r" ms +(\d+)%", stages)]
+    assert sum(shares) == pytest.approx(100, abs=3)
+    assert "dense" in inside
+    assert "shares of the time may be over 100 % together" in inside.partition("dense")[0]
     assert "frames/s" in table.output
     found = json.loads(CliRunner().invoke(main, [*arguments, "--json", "-q"]).stdout)
     assert found["machine"]["cores"] >= 1

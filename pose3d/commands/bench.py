@@ -57,6 +57,7 @@ def _table(report: "Report") -> list[str]:
         *rows,
         f"{'all':24}{whole:7.2f} ms{1:8.0%}   {report.frame_rate:.1f} frames/s",
         "",
+        "Meanwhile, by several threads, so that shares of the time may be over 100 % together:",
         _row("people looked for", report.detection, whole),
         *(_row(f"  {part}", timing, whole) for part, timing in report.parts.items()),
         f"{'  the rest':24}{rest:7.2f} ms{rest / whole:8.0%}",
