@@ -9,6 +9,7 @@ second for people who are hidden; what lasts longer is :mod:`pose3d.track.stitch
 """
 
 from dataclasses import dataclass, field
+from math import exp, hypot
 from typing import Any
 
 import numpy as np
@@ -78,53 +79,60 @@ MOMENT = np.dtype([("frame", np.int64), ("time", np.float64)])
 
 @dataclass(eq=False)
 class Track:
-    """One person so far: a row for every frame in which they were found."""
+    """One person so far: a row for every frame in which they were found, and how they were last.
+
+    Plain numbers where there are one or two: arrays of two cost a hundred times as much.
+    """
 
     scene: int
     rows: Rows = field(default_factory=lambda: Rows(SEEN))
-    velocity: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))  # pixels/second
+    frame: int = -1
+    time: float = -np.inf
+    box: NDArray[np.float32] = field(default_factory=lambda: np.zeros(4, np.float32))
+    keypoints: NDArray[np.float32] = field(default_factory=lambda: np.zeros((17, 2), np.float32))
+    score: NDArray[np.float32] = field(default_factory=lambda: np.zeros(17, np.float32))
+    velocity: tuple[float, float] = (0.0, 0.0)  # pixels/second
     looks: Rows = field(default_factory=lambda: Rows(LOOK))
     looked: float = -np.inf
 
     def add(self, index: int, time: float, people: People, row: int) -> None:
         """Take a person of a frame as this track's."""
+        keypoints, score = people.keypoints[row], people.keypoint_scores[row]
         if len(self.rows):
-            seconds = max(time - self.last["time"], 1e-3)
-            moved = people.keypoints[row] - self.last["keypoints"]
-            weights = np.minimum(people.keypoint_scores[row], self.last["score"]) + 1e-3
-            seen = (weights @ moved) / weights.sum() / seconds
-            keep = np.exp(-seconds / MEMORY)
-            self.velocity = keep * self.velocity + (1 - keep) * seen
-        found = people.boxes[row], people.keypoints[row], people.keypoint_scores[row]
-        self.rows.append((index, time, *found))
+            seconds = max(time - self.time, 1e-3)
+            weights = np.minimum(score, self.score) + 1e-3
+            x, y = (weights @ (keypoints - self.keypoints) / weights.sum()).tolist()
+            keep = exp(-seconds / MEMORY)
+            vx, vy = self.velocity
+            new = (1 - keep) / seconds
+            self.velocity = keep * vx + new * x, keep * vy + new * y
+        self.frame, self.time = index, time
+        self.box, self.keypoints, self.score = people.boxes[row], keypoints, score
+        self.rows.append((index, time, self.box, keypoints, score))
 
-    @property
-    def last(self) -> Any:
-        """The last row."""
-        return self.rows.all[-1]
-
-    def moved(self, time: float) -> NDArray[np.float64]:
-        """How far (2,) the person should have come since last seen; at most their height."""
-        gap = time - self.last["time"]
-        velocity = self.velocity
+    def moved(self, time: float) -> tuple[float, float]:
+        """How far the person should have come since last seen; at most their height."""
+        gap = time - self.time
+        x, y = self.velocity
         if gap > MEMORY:
             # Somebody who is being hidden is measured badly at last: their usual pace counts.
-            share = np.exp(-(gap - MEMORY) / MEMORY)
-            velocity = share * velocity + (1 - share) * self.pace
-        shift = velocity * gap
-        limit = max(float(self.last["box"][3] - self.last["box"][1]), 1.0)
-        return shift * min(1.0, limit / max(float(np.hypot(*shift)), 1e-9))
+            share = exp(-(gap - MEMORY) / MEMORY)
+            usual = self.pace
+            x, y = (share * v + (1 - share) * u for v, u in zip((x, y), usual, strict=True))
+        limit = max(float(self.box[3] - self.box[1]), 1.0)
+        shorter = min(1.0, limit / max(hypot(x, y) * gap, 1e-9))
+        return x * gap * shorter, y * gap * shorter
 
     @property
-    def pace(self) -> NDArray[np.float64]:
-        """Pixels a second (2,) over the last half second or so."""
+    def pace(self) -> tuple[float, float]:
+        """Pixels a second over the last half second or so."""
         rows = self.rows.all
-        first = rows[np.searchsorted(rows["time"], self.last["time"] - LONG_MEMORY)]
-        seconds = self.last["time"] - first["time"]
+        first = rows[np.searchsorted(rows["time"], self.time - LONG_MEMORY)]
+        seconds = self.time - float(first["time"])
         if seconds < MEMORY:
             return self.velocity
-        middle = self.last["keypoints"].mean(0) - first["keypoints"].mean(0)
-        return np.asarray(middle.astype(float) / seconds)
+        x, y = (self.keypoints.mean(0) - first["keypoints"].mean(0)).tolist()
+        return x / seconds, y / seconds
 
     def look(self, time: float, histogram: NDArray[np.float32]) -> None:
         """Remember what the person wears now."""
@@ -195,24 +203,25 @@ class Tracker:
         self._moments.append((index, time))
         if cut:
             self._scene += 1
-        lost = [t for t in self._live if cut or time - t.last["time"] > MAX_GAP]
-        self._done += [track.fragment() for track in lost]
-        self._live = [track for track in self._live if track not in lost]
+        lost = [track for track in self._live if cut or time - track.time > MAX_GAP]
+        if lost:
+            self._done += [track.fragment() for track in lost]
+            self._live = [track for track in self._live if track not in lost]
 
         people = distinct(people)
-        sure = np.flatnonzero(people.scores >= HESITANT)
-        hesitant = np.flatnonzero(people.scores < HESITANT)
-        pairs = match(self._live, people[sure], time, MIN_SIMILARITY)
-        pairs = [(n, int(sure[row])) for n, row in pairs]
-        taken = {n for n, _ in pairs}
-        free = [n for n in range(len(self._live)) if n not in taken]
-        more = match([self._live[n] for n in free], people[hesitant], time, HESITANT_SIMILARITY)
-        pairs += [(free[n], int(hesitant[row])) for n, row in more]
-        for n, row in pairs:
-            self._live[n].add(index, time, people, row)
-        for row in set(map(int, sure)) - {row for _, row in pairs}:
-            self._live.append(Track(self._scene))
-            self._live[-1].add(index, time, people, row)
+        scores = people.scores.tolist()
+        sure = [row for row, score in enumerate(scores) if score >= HESITANT]
+        hesitant = [row for row, score in enumerate(scores) if score < HESITANT]
+        pairs = match(self._live, people, sure, time, MIN_SIMILARITY)
+        if hesitant:
+            taken = {track for track, _ in pairs}
+            free = [track for track in self._live if track not in taken]
+            pairs += match(free, people, hesitant, time, HESITANT_SIMILARITY)
+        known = {row for _, row in pairs}
+        begun = [(Track(self._scene), row) for row in sure if row not in known]
+        self._live += [track for track, _ in begun]
+        for track, row in pairs + begun:
+            track.add(index, time, people, row)
         if image is not None:
             self._look(index, time, image)
 
@@ -229,15 +238,15 @@ class Tracker:
 
     def _look(self, index: int, time: float, image: NDArray[np.uint8]) -> None:
         """Look at what those wear who are in plain sight."""
-        here = [track for track in self._live if track.last["frame"] == index]
-        boxes = np.array([track.last["box"] for track in here]).reshape(-1, 4)
-        for n, track in enumerate(here):
+        here = [track for track in self._live if track.frame == index]
+        for track in here:
             if time - track.looked < LOOK_EVERY:
                 continue
-            if covered(boxes[n], np.delete(boxes, n, 0)) > CLEAR:
+            others = [other.box for other in here if other is not track]
+            if others and covered(track.box, np.array(others)) > CLEAR:
                 continue
             track.looked = time
-            histogram = colours(image, track.last["keypoints"], track.last["score"])
+            histogram = colours(image, track.keypoints, track.score)
             if histogram is not None:
                 track.look(time, histogram)
 
@@ -258,30 +267,30 @@ def distinct(people: People) -> People:
     return people[np.sort(kept)]
 
 
-def match(tracks: list[Track], people: People, time: float, least: float) -> list[tuple[int, int]]:
-    """Pairs of track and person that belong together, by the Hungarian method."""
-    if not tracks or not len(people):
+def match(
+    tracks: list[Track], people: People, rows: list[int], time: float, least: float
+) -> list[tuple[Track, int]]:
+    """Tracks and those of the people, by row, that belong together, by the Hungarian method."""
+    if not tracks or not rows:
         return []
-    from scipy.optimize import linear_sum_assignment
+    alike = similarity(tracks, people if len(rows) == len(people) else people[rows], time)
+    fits = alike >= least
+    if fits.sum(0).max() < 2 and fits.sum(1).max() < 2:  # as mostly: nobody has a choice
+        pairs = np.nonzero(fits)
+    else:
+        from scipy.optimize import linear_sum_assignment
 
-    alike = similarity(tracks, people, time)
-    rows, columns = linear_sum_assignment(np.where(alike < least, 0, alike), maximize=True)
-    return [
-        (int(track), int(row))
-        for track, row in zip(rows, columns, strict=True)
-        if alike[track, row] >= least
-    ]
+        pairs = linear_sum_assignment(np.where(fits, alike, 0), maximize=True)
+    return [(tracks[n], rows[m]) for n, m in zip(*pairs, strict=True) if fits[n, m]]
 
 
 def similarity(tracks: list[Track], people: People, time: float) -> NDArray[np.float64]:
     """How much everyone looks like each track's person now (N, P): mean of OKS and box overlap."""
-    shift = np.stack([track.moved(time) for track in tracks])
-    last = [track.last for track in tracks]
-    boxes = np.stack([row["box"] for row in last]) + np.tile(shift, 2)
-    keypoints = np.stack([row["keypoints"] for row in last]) + shift[:, None]
-    scores = np.stack([row["score"] for row in last])
-    gaps = np.array([time - row["time"] for row in last])
-    wider = np.minimum(0.2 + gaps, 1.0)[:, None]
+    shift = np.array([track.moved(time) for track in tracks])
+    boxes = np.array([track.box for track in tracks]) + np.concatenate([shift, shift], 1)
+    keypoints = np.array([track.keypoints for track in tracks]) + shift[:, None]
+    scores = np.array([track.score for track in tracks])
+    wider = np.array([[min(0.2 + time - track.time, 1.0)] for track in tracks])
     return 0.5 * oks(keypoints, scores, boxes, people.keypoints) + 0.5 * overlap(
         widened(boxes, wider)[:, None], widened(people.boxes[None], wider[..., None])
     )

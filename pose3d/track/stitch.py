@@ -236,8 +236,6 @@ def parted(fragments: list[Fragment]) -> list[Fragment]:
 
 def stitched(fragments: list[Fragment]) -> list[Fragment]:
     """Fragments of the same person joined, the best fits first."""
-    from scipy.optimize import linear_sum_assignment
-
     parts = sorted(fragments, key=lambda fragment: fragment.times[0])
     while len(parts) > 1:
         fits = np.zeros((len(parts), len(parts)))
@@ -245,11 +243,12 @@ def stitched(fragments: list[Fragment]) -> list[Fragment]:
             for b in range(len(parts)):
                 if parts[b].times[0] > one.times[-1]:
                     fits[a, b] = fit(one, parts[b])
-        rows, columns = linear_sum_assignment(fits, maximize=True)
-        best = [(fits[a, b], a, b) for a, b in zip(rows, columns, strict=True) if fits[a, b] > 0]
-        if not best:
+        if not fits.any():
             break
-        follows = {int(a): int(b) for _, a, b in best}
+        from scipy.optimize import linear_sum_assignment
+
+        pairs = linear_sum_assignment(fits, maximize=True)
+        follows = {int(a): int(b) for a, b in zip(*pairs, strict=True) if fits[a, b] > 0}
         begins = set(range(len(parts))) - set(follows.values())
         chains = []
         for n in sorted(begins):
