@@ -32,6 +32,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from imitate import detected, lifted, walker  # noqa: E402
 
 from pose3d.camera import choose_camera  # noqa: E402
+from pose3d.frame import Frame  # noqa: E402
 from pose3d.recipe import Recipe  # noqa: E402
 from pose3d.sequence import People, Person  # noqa: E402
 from pose3d.track import Tracker  # noqa: E402
@@ -90,7 +91,7 @@ def _tracked(frames: int) -> tuple[Person, ...]:
     tracker = Tracker()
     picture = np.random.default_rng(0).integers(0, 256, (720, 1280, 3), np.uint8)
     for n, people in enumerate(crowd(frames)):
-        tracker.update(n, n / FPS, people, picture)
+        tracker.update(n, n / FPS, people, Frame(picture, n, n / FPS))
     return tracker.finish()
 
 

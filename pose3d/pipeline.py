@@ -122,7 +122,7 @@ def detect(
             with progress.stage("track"):
                 for frame, people in zip(batch, answers, strict=True):
                     cut = watch.see(frame.index, frame.time, frame.image, people.boxes)
-                    tracker.update(frame.index, frame.time, people, frame.image, cut)
+                    tracker.update(frame.index, frame.time, people, frame, cut)
             frames += len(batch)
     if frames < 2:
         raise PoseError(

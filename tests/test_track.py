@@ -7,6 +7,7 @@ import pytest
 from conftest import people
 from imitate import MOTION, motion
 
+from pose3d.frame import Frame
 from pose3d.sequence import People, Person
 from pose3d.track import Tracker, oks
 from pose3d.track.appearance import colours, difference
@@ -171,7 +172,7 @@ def watch(
                     keypoints[behind, ::3] = keypoints[front, ::3]
                     scores[behind] = 0.3
         found = People(found.boxes, scores, keypoints, found.keypoint_scores)[~hidden]
-        shown = image if images else None
+        shown = Frame(image, n, n / FPS) if images else None
         tracker.update(n, n / FPS, found[chance.permutation(len(found))], shown, n in cuts)
     return tracker.finish()
 
@@ -321,13 +322,16 @@ def test_clothes_differ() -> None:
     figure = [(300, 240, 200)]
     found = people(figure)
     worn = [
-        colours(drawn(figure, [c]), found.keypoints[0], found.keypoint_scores[0])
+        colours(Frame(drawn(figure, [c]), 0, 0.0), found.keypoints[0], found.keypoint_scores[0])
         for c in (RED, RED, BLUE)
     ]
     assert difference(worn[0], worn[1]) < 0.1
     assert difference(worn[0], worn[2]) > 0.6
-    assert colours(drawn(figure, [RED]), found.keypoints[0], np.zeros(17)) is None
-    assert colours(np.zeros((10, 10, 3), np.uint8), found.keypoints[0], np.ones(17)) is None
+    assert colours(Frame(drawn(figure, [RED]), 0, 0.0), found.keypoints[0], np.zeros(17)) is None
+    assert (
+        colours(Frame(np.zeros((10, 10, 3), np.uint8), 0, 0.0), found.keypoints[0], np.ones(17))
+        is None
+    )
 
 
 def test_eight_people_for_long_are_followed_in_time() -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from pose3d.frame import Frame
 from pose3d.skeleton import COCO
 
 # Corners of the patches that are looked at: shoulders and hips, hips and knees.
@@ -20,14 +21,14 @@ MIN_SCORE = 0.3
 
 
 def colours(
-    image: NDArray[np.uint8], keypoints: NDArray[np.floating], scores: NDArray[np.floating]
+    frame: Frame, keypoints: NDArray[np.floating], scores: NDArray[np.floating]
 ) -> NDArray[np.float32] | None:
     """Histogram (144,) of what somebody wears; None where too little of it is seen.
 
     Parameters
     ----------
-    image
-        (H, W, 3) RGB.
+    frame
+        In which they are seen.
     keypoints, scores
         (17, 2) COCO keypoints in pixels and (17,) in [0, 1].
     """
@@ -35,14 +36,14 @@ def colours(
     if not seen[0]:
         return None
     corners = keypoints[PATCHES]
-    middle, half = corners.mean(1), np.ptp(corners, axis=1) / 2
+    middle, half = corners.mean(1), (corners.max(1) - corners.min(1)) / 2
     # From the side the shoulders meet, yet the trunk has a width.
     half = np.maximum(np.float64(0.8) * half, 0.15 * half.max(1, keepdims=True))
-    ends = np.stack([middle - half, middle + half], 1)
-    low_high = np.clip(ends, 0, image.shape[1::-1]).astype(int)
+    size = frame.size
+    low = np.clip(middle - half, 0, frame.size).astype(int).tolist()
+    high = np.clip(middle + half, 0, frame.size).astype(int).tolist()
     trunk, thighs = (
-        _histogram(image, *ends) if whole else None
-        for ends, whole in zip(low_high.tolist(), seen, strict=True)
+        _histogram(frame, low[n], high[n]) if seen[n] else None for n in range(len(PATCHES))
     )
     if trunk is None:
         return None
@@ -62,23 +63,18 @@ def difference(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     return float(np.average(distances, weights=weights)) if distances else float("nan")
 
 
-def _histogram(
-    image: NDArray[np.uint8], low: list[int], high: list[int]
-) -> NDArray[np.float32] | None:
+def _histogram(frame: Frame, low: list[int], high: list[int]) -> NDArray[np.float32] | None:
     """Histogram, of sum 1, of the upright rectangle between two corners x, y."""
     import cv2
 
     sides = [end - start for start, end in zip(low, high, strict=True)]
     if min(sides) < SMALLEST:
         return None
-    patch = patch_of(image, low, high, [max(side // SAMPLES, 1) for side in sides])
+    columns, rows = (
+        range(start, end, max(side // SAMPLES, 1))
+        for start, end, side in zip(low, high, sides, strict=True)
+    )
+    patch = np.ascontiguousarray(frame.patch(rows, columns))
     hsv = cv2.cvtColor(patch, cv2.COLOR_RGB2HSV)
     histogram = cv2.calcHist([hsv], [0, 1, 2], None, BINS, [0, 180, 0, 256, 0, 256]).ravel()
     return (histogram / max(float(histogram.sum()), 1.0)).astype(np.float32)
-
-
-def patch_of(
-    image: NDArray[np.uint8], low: list[int], high: list[int], step: list[int]
-) -> NDArray[np.uint8]:
-    """Every so manieth pixel, RGB, of the rectangle between two corners; all three are x, y."""
-    return np.ascontiguousarray(image[low[1] : high[1] : step[1], low[0] : high[0] : step[0]])

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pose3d.frame import Frame
 from pose3d.likeness import covered, oks, overlap, widened
 from pose3d.sequence import People, Person
 from pose3d.skeleton import COCO
@@ -184,7 +185,7 @@ class Tracker:
         index: int,
         time: float,
         people: People,
-        image: NDArray[np.uint8] | None = None,
+        picture: Frame | None = None,
         cut: bool = False,
     ) -> None:
         """Take the people of the next frame.
@@ -195,8 +196,8 @@ class Tracker:
             The frame's index in the file and its time in seconds; both must rise.
         people
             Whom the detector found.
-        image
-            The frame (H, W, 3), RGB: what people wear tells them apart after they were hidden.
+        picture
+            The frame: what people wear tells them apart after they were hidden.
         cut
             A new scene begins with this frame: no track goes on.
         """
@@ -222,8 +223,8 @@ class Tracker:
         self._live += [track for track, _ in begun]
         for track, row in pairs + begun:
             track.add(index, time, people, row)
-        if image is not None:
-            self._look(index, time, image)
+        if picture is not None:
+            self._look(index, time, picture)
 
     def finish(self) -> tuple[Person, ...]:
         """Everyone who was there long enough; 1 is who is on screen longest and largest.
@@ -236,7 +237,7 @@ class Tracker:
         frames, times = (self._moments.all[name].copy() for name in MOMENT.names or ())
         return people_of(fragments, frames, times, self.min_seconds)
 
-    def _look(self, index: int, time: float, image: NDArray[np.uint8]) -> None:
+    def _look(self, index: int, time: float, picture: Frame) -> None:
         """Look at what those wear who are in plain sight."""
         here = [track for track in self._live if track.frame == index]
         for track in here:
@@ -246,7 +247,7 @@ class Tracker:
             if others and covered(track.box, np.array(others)) > CLEAR:
                 continue
             track.looked = time
-            histogram = colours(image, track.keypoints, track.score)
+            histogram = colours(picture, track.keypoints, track.score)
             if histogram is not None:
                 track.look(time, histogram)
 
@@ -275,13 +276,13 @@ def match(
         return []
     alike = similarity(tracks, people if len(rows) == len(people) else people[rows], time)
     fits = alike >= least
-    if fits.sum(0).max() < 2 and fits.sum(1).max() < 2:  # as mostly: nobody has a choice
-        pairs = np.nonzero(fits)
-    else:
+    pairs = [part.tolist() for part in np.nonzero(fits)]
+    if any(len(set(part)) < len(part) for part in pairs):  # seldom: somebody has a choice
         from scipy.optimize import linear_sum_assignment
 
-        pairs = linear_sum_assignment(np.where(fits, alike, 0), maximize=True)
-    return [(tracks[n], rows[m]) for n, m in zip(*pairs, strict=True) if fits[n, m]]
+        best = linear_sum_assignment(np.where(fits, alike, 0), maximize=True)
+        pairs = [part[fits[best]].tolist() for part in best]
+    return [(tracks[n], rows[m]) for n, m in zip(*pairs, strict=True)]
 
 
 def similarity(tracks: list[Track], people: People, time: float) -> NDArray[np.float64]:
