@@ -121,7 +121,7 @@ def detect(
         for batch, answers in found:
             with progress.stage("track"):
                 for frame, people in zip(batch, answers, strict=True):
-                    cut = watch.see(frame.index, frame.time, frame.image, people.boxes)
+                    cut = watch.see(frame, people.boxes)
                     tracker.update(frame.index, frame.time, people, frame, cut)
             frames += len(batch)
     if frames < 2:

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pose3d.frame import Frame
+
 CUT_WIDTH, MOTION_WIDTH = 96, 320  # pixels of the small copies
 DIFFERENT = 14.0  # grey levels, mean over the picture, from which a cut is possible
 UNLIKE = 0.5  # correlation of two frames, up to which one is
@@ -50,7 +52,7 @@ class Watch:
     """
 
     scenes: list[Scene] = field(default_factory=list)
-    _before: NDArray[np.float32] | None = None
+    _before: NDArray[np.uint8] | None = None
     _usual: deque[float] = field(default_factory=lambda: deque(maxlen=USUAL))
     _grey: NDArray[np.uint8] | None = None
     _corners: NDArray[np.float32] | None = None
@@ -58,17 +60,13 @@ class Watch:
     _so_far: NDArray[np.float64] = field(default_factory=lambda: np.eye(3))
     _looked: float = -np.inf
 
-    def see(
-        self, index: int, time: float, image: NDArray[np.uint8], boxes: NDArray[np.floating]
-    ) -> bool:
+    def see(self, frame: Frame, boxes: NDArray[np.floating]) -> bool:
         """Look at the next frame.
 
         Parameters
         ----------
-        index, time
-            The frame's index in the file and its time in seconds.
-        image
-            (H, W, 3), RGB.
+        frame
+            It.
         boxes
             (P, 4) of the people in it, pixels.
 
@@ -76,33 +74,30 @@ class Watch:
         -------
         Whether a new scene begins with it; not for the first frame.
         """
-        import cv2
-
-        step = max(image.shape[1] // (2 * MOTION_WIDTH), 1)
-        height, width = (-(-side // step) for side in image.shape[:2])
-        coarse: Any = cv2.resize(image, (width, height), interpolation=cv2.INTER_NEAREST)
-        coarse = cv2.cvtColor(coarse, cv2.COLOR_RGB2GRAY)
-        cut = self._is_cut(_resized(coarse, CUT_WIDTH).astype(np.float32))
+        width, _ = frame.size
+        step = max(width // MOTION_WIDTH, 1)
+        cut = self._is_cut(_resized(frame.grey(step), CUT_WIDTH))
         if cut or not self.scenes:
-            self.scenes.append(Scene(index))
+            self.scenes.append(Scene(frame.index))
             self._grey = self._corners = None
             self._so_far, self._looked = np.eye(3), -np.inf
-        if time - self._looked >= LOOK_EVERY:
-            self._looked = time
-            grey = _resized(coarse, MOTION_WIDTH)
-            self._follow(grey, boxes * (grey.shape[1] / image.shape[1]))
+        if frame.time - self._looked >= LOOK_EVERY:
+            self._looked = frame.time
+            grey = _resized(frame.grey(max(step // 2, 1)), MOTION_WIDTH)
+            self._follow(grey, boxes * (grey.shape[1] / width))
         return cut
 
-    def _is_cut(self, grey: NDArray[np.float32]) -> bool:
+    def _is_cut(self, grey: NDArray[np.uint8]) -> bool:
+        import cv2
+
         before, self._before = self._before, grey
         if before is None or before.shape != grey.shape:
             return False
-        difference = float(np.abs(grey - before).mean())
-        usual = float(np.median(self._usual)) if self._usual else 0.0
-        spread = max(float(grey.std() * before.std()), 1e-3)
-        alike = float(((grey - grey.mean()) * (before - before.mean())).mean()) / spread
+        difference = cv2.norm(grey, before, cv2.NORM_L1) / grey.size
+        # In most frames nothing happens, which is seen at once.
+        usual = np.median(self._usual) if difference > DIFFERENT and self._usual else 0.0
         sudden = difference > max(DIFFERENT, SUDDEN * usual)
-        cut = sudden and alike < UNLIKE
+        cut = sudden and _alike(grey, before) < UNLIKE
         if cut:
             self._usual.clear()
         else:
@@ -139,6 +134,12 @@ class Watch:
             mask[rows, max(int(x0 - dx), 0) : max(int(x1 + dx), 0)] = 0
         corners = cv2.goodFeaturesToTrack(grey, CORNERS, 0.01, 6, mask=mask)
         self._corners = self._origin = corners  # type: ignore[assignment]
+
+
+def _alike(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
+    """Correlation of two pictures; 0 where one is of one colour."""
+    spread = max(float(a.std() * b.std()), 1e-3)
+    return float(((a - a.mean()) * (b - b.mean())).mean()) / spread
 
 
 def _similarity(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64] | None:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pose3d.frame import Frame
 from pose3d.watch import Watch
 
 NOBODY = np.zeros((0, 4))
@@ -39,7 +40,7 @@ def view(picture: np.ndarray, x: float = 100, y: float = 100, person: int | None
 def watch(views) -> tuple[Watch, list[int]]:  # type: ignore[no-untyped-def]
     seen, cuts = Watch(), []
     for n, (frame, boxes) in enumerate(views):
-        if seen.see(n, n / 30, frame, boxes):
+        if seen.see(Frame(frame, n, n / 30), boxes):
             cuts.append(n)
     return seen, cuts
 
@@ -99,5 +100,5 @@ def test_it_is_cheap() -> None:
     seen = Watch()
     since = time.process_time()
     for n in range(60):
-        seen.see(n, n / 30, frame, NOBODY)
+        seen.see(Frame(frame, n, n / 30), NOBODY)
     assert (time.process_time() - since) / 60 < 0.01

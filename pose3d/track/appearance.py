@@ -39,7 +39,6 @@ def colours(
     middle, half = corners.mean(1), (corners.max(1) - corners.min(1)) / 2
     # From the side the shoulders meet, yet the trunk has a width.
     half = np.maximum(np.float64(0.8) * half, 0.15 * half.max(1, keepdims=True))
-    size = frame.size
     low = np.clip(middle - half, 0, frame.size).astype(int).tolist()
     high = np.clip(middle + half, 0, frame.size).astype(int).tolist()
     trunk, thighs = (
