@@ -19,6 +19,7 @@ UNSPECIFIED, BT709, BT601 = 2, 1, 5  # FFmpeg's numbers of colour spaces
 LIKE_BT601 = (BT601, 6)  # of PAL and of NTSC
 FULL_RANGE = 2  # FFmpeg's number
 HALVED = ("yuv420p", "yuvj420p", "nv12")  # 8 bits, colour at half the size
+NO_COLOURS = np.zeros((0, 0), np.uint8), np.zeros((0, 0), np.uint8)
 SHARES = {BT709: (0.2126, 0.0722), BT601: (0.299, 0.114)}  # of red and blue in brightness
 
 
@@ -89,6 +90,14 @@ class Planes:
     v: NDArray[np.uint8]
     mix: NDArray[np.float32]
 
+    def grey(self, step: int) -> NDArray[np.uint8]:
+        """Brightness of every so many-th pixel in both directions, in [0, 255]."""
+        import cv2
+
+        height, width = (-(-side // step) for side in self.y.shape)
+        some = cv2.resize(self.y, (width, height), interpolation=cv2.INTER_NEAREST)
+        return cv2.LUT(some, _levels(float(self.mix[0, 0])))  # type: ignore[return-value]
+
     def patch(self, rows: range, columns: range) -> NDArray[np.uint8]:
         """RGB (R, C, 3) of some pixels; colours are the nearest."""
         halves = np.ix_(np.array(rows) // 2, np.array(columns) // 2)
@@ -96,6 +105,10 @@ class Planes:
         seen = np.stack([y, self.u[halves], self.v[halves]], -1).astype(np.float32)
         rgb = seen @ self.mix[:, :3].T + self.mix[:, 3]
         return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+
+    def rows(self, step: int) -> NDArray[np.uint8]:
+        """Every so many-th row's brightness, as stored."""
+        return self.y[::step]
 
 
 @dataclass(frozen=True)
@@ -146,10 +159,27 @@ class OnGpu:
 
         return cls(turned(y), turned(pairs[..., 0]), turned(pairs[..., 1]), mix)
 
-    def planes(self) -> Planes:
-        """The same in main memory."""
-        y, u, v = (plane.cpu().numpy() for plane in (self.y, self.u, self.v))
-        return Planes(y, u, v, self.mix)
+    def grey(self, step: int) -> NDArray[np.uint8]:
+        """As :meth:`Planes.grey`."""
+        return Planes(self._here(self.y[::step, ::step]), *NO_COLOURS, self.mix).grey(1)
+
+    def patch(self, rows: range, columns: range) -> NDArray[np.uint8]:
+        """As :meth:`Planes.patch`, of which only the pixels around are fetched."""
+        top, left = rows.start // 2, columns.start // 2
+        bottom, right = -(-rows.stop // 2), -(-columns.stop // 2)
+        around = self._here(self.y[2 * top : 2 * bottom, 2 * left : 2 * right])
+        u, v = (self._here(plane[top:bottom, left:right]) for plane in (self.u, self.v))
+        down = range(rows.start - 2 * top, rows.stop - 2 * top, rows.step)
+        across = range(columns.start - 2 * left, columns.stop - 2 * left, columns.step)
+        return Planes(around, u, v, self.mix).patch(down, across)
+
+    def rows(self, step: int) -> NDArray[np.uint8]:
+        """As :meth:`Planes.rows`."""
+        return self._here(self.y[::step])
+
+    @staticmethod
+    def _here(plane: "Tensor") -> NDArray[np.uint8]:
+        return plane.contiguous().cpu().numpy()
 
 
 @dataclass(frozen=True)
@@ -175,13 +205,15 @@ class Frame:
             return self.picture.view.picture(self.picture.frame)
         if isinstance(self.picture, OnGpu):
             height, width = self.picture.y.shape
-            return self.picture.planes().patch(range(height), range(width))
+            return self.picture.patch(range(height), range(width))
         return self.picture
 
     @cached_property
-    def planes(self) -> Planes | None:
+    def planes(self) -> Planes | OnGpu | None:
         """What the decoder gave, as displayed, where that is to be had."""
-        return None if isinstance(self.picture, np.ndarray) else self.picture.planes()
+        if isinstance(self.picture, Stored):
+            return self.picture.planes()
+        return self.picture if isinstance(self.picture, OnGpu) else None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -195,12 +227,8 @@ class Frame:
         """Brightness of every so many-th pixel in both directions, in [0, 255]."""
         import cv2
 
-        if isinstance(self.picture, OnGpu):
-            some = self.picture.y[::step, ::step].contiguous().cpu().numpy()
-            return cv2.LUT(some, _levels(self.picture.mix))  # type: ignore[return-value]
         if self.planes is not None:
-            some = np.ascontiguousarray(self.planes.y[::step, ::step])
-            return cv2.LUT(some, _levels(self.planes.mix))  # type: ignore[return-value]
+            return self.planes.grey(step)
         size = -(-self.size[0] // step), -(-self.size[1] // step)
         small: Any = cv2.resize(self.image, size, interpolation=cv2.INTER_NEAREST)
         return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)  # type: ignore[return-value]
@@ -214,9 +242,7 @@ class Frame:
 
     def rows(self, step: int) -> NDArray[np.uint8]:
         """Every so many-th row, brightness or RGB."""
-        if isinstance(self.picture, OnGpu):
-            return self.picture.y[::step].contiguous().cpu().numpy()
-        return (self.image if self.planes is None else self.planes.y)[::step]
+        return self.image[::step] if self.planes is None else self.planes.rows(step)
 
     def converted(self) -> "Frame":
         """The same, its picture RGB."""
@@ -252,10 +278,11 @@ def _mix_of(frame: "VideoFrame", view: View) -> NDArray[np.float32] | None:
     return mix_of(space, frame.color_range == FULL_RANGE or form == "yuvj420p")
 
 
-def _levels(mix: NDArray[np.float32]) -> NDArray[np.uint8]:
+@cache
+def _levels(scale: float) -> NDArray[np.uint8]:
     """Brightness as stored to brightness in [0, 255], a table."""
-    black = 0 if mix[0, 0] == 1 else 16
-    return np.clip(np.rint((np.arange(256) - black) * mix[0, 0]), 0, 255).astype(np.uint8)
+    black = 0 if scale == 1 else 16
+    return np.clip(np.rint((np.arange(256) - black) * scale), 0, 255).astype(np.uint8)
 
 
 def _turn(frame: "VideoFrame") -> tuple[int, bool]:

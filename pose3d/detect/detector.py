@@ -1,8 +1,8 @@
 """The compact network made usable."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager
 from threading import Lock
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from pose3d.detect.engine import OpenVINORCNN, choose_engine
 from pose3d.detect.framing import Framing, around, closer, whole
 from pose3d.detect.upload import Uploaded
 from pose3d.errors import UsageError
-from pose3d.frame import Frame, OnGpu
+from pose3d.frame import Frame
 from pose3d.likeness import oks
 from pose3d.sequence import People
 
@@ -87,7 +87,7 @@ class Detector(PeopleFinder):
             )
         if self.device.type == "cuda":
             self.at_once = 2  # one is on its way to the GPU while that is at work on the other
-        self._alone = Lock() if self.device.type == "cuda" else nullcontext()
+            self._alone, self._stream = Lock(), torch.cuda.Stream(self.device)
         self.calibration = torch.from_numpy(np.asarray(calibration, np.float32)).to(self.device)
         self.short_side, self.adapts = short_side, adapts
         self._followed = 0  # chunks of videos
@@ -130,7 +130,7 @@ class Detector(PeopleFinder):
             give_back_memory()
         pictures = self._taken(frames)
         first = whole(*frames[0].size, self.short_side)
-        with self._alone:
+        with self._turn():
             if not self.adapts:
                 return self.run(lambda: self._look(pictures, first))
             looks = self.run(lambda: self._look(_ends(pictures), first))
@@ -138,10 +138,20 @@ class Detector(PeopleFinder):
             between = self.run(lambda: self._look(pictures[1:-1], framing))
         return [looks[0], *between, *looks[1:]]
 
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """The network to oneself, beside what else the GPU is asked: to decode, and for pixels."""
+        if self.device.type != "cuda":
+            yield
+            return
+        with self._alone, torch.cuda.stream(self._stream):
+            self._stream.wait_stream(torch.cuda.default_stream(self.device))
+            yield
+
     def _taken(self, frames: Sequence[Frame]) -> Pictures:
         """Frames' pictures, where the network is."""
         if self.device.type == "cuda":
-            planes = [f.picture if isinstance(f.picture, OnGpu) else f.planes for f in frames]
+            planes = [frame.planes for frame in frames]
             known = [p for p in planes if p is not None]
             if len(known) == len(planes):
                 return Uploaded.of(known, self.device)
