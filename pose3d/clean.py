@@ -139,32 +139,29 @@ def spikes(points: Points, times: Array, metre: Array) -> NDArray[np.bool_]:
     for c in chunks(len(points)):
         around = slice(max(c.start - REACH, 0), min(c.stop + REACH, len(points)))
         inner = slice(c.start - around.start, c.stop - around.start)
-        seen, near = points[around].astype(float), (times[around], metre[around])
-        for joint, largest in enumerate(LARGEST):
-            wrong[c, joint] = _leaps(seen[:, joint], *near, largest)[inner]
+        wrong[c] = _leaps(points[around].astype(float), times[around], metre[around])[inner]
     return wrong
 
 
-def _leaps(points: Array, times: Array, metre: Array, largest: float) -> NDArray[np.bool_]:
-    """As `spikes`, of one keypoint (T, 2) whose acceleration is at most `largest`."""
+def _leaps(points: Array, times: Array, metre: Array) -> NDArray[np.bool_]:
+    """As `spikes`, all at once."""
     count = len(times)
-    wrong = np.zeros(count, bool)
+    wrong = np.zeros(points.shape[:2], bool)
     for length in range(1, LONGEST_SPIKE + 1):
         if count < length + 2:
             break
-        first, last = np.arange(count - length - 1), np.arange(length + 1, count)
-        clear = ~wrong[first] & ~wrong[last]
-        outside = clear.copy()
-        for step in range(1, length + 1):
-            at = first + step
+        first, last = slice(count - length - 1), slice(length + 1, count)
+        outside = ~wrong[first] & ~wrong[last]
+        leaps = [slice(step, step + count - length - 1) for step in range(1, length + 1)]
+        for at in leaps:
             before, after = times[at] - times[first], times[last] - times[at]
-            share = (before / (before + after))[:, None]
+            share = (before / (before + after))[:, None, None]
             line = points[first] * (1 - share) + points[last] * share
             off = np.linalg.norm(points[at] - line, axis=-1)
-            reach = largest * (before * after) / 2 + SPIKE_NOISE
-            outside &= np.nan_to_num(off) > reach * metre[at]
-        for step in range(1, length + 1):
-            wrong[first + step] |= outside
+            reach = LARGEST * (before * after)[:, None] / 2 + SPIKE_NOISE
+            outside &= np.nan_to_num(off) > reach * metre[at, None]
+        for at in leaps:
+            wrong[at] |= outside
     return wrong
 
 

@@ -73,11 +73,10 @@ def smooth_vectors(information: Array, target: Array, times: Array, acceleration
                 offset = step * size + column - row
                 if offset < 0:
                     continue
-                at = np.arange(step, count) * size + column
                 value = second[2 - step, step:] * acceleration[row, column]
                 if step == 0:
                     value = value + share * information[:, row, column]
-                band[width - offset, at] += value
+                band[width - offset, step * size + column :: size] += value
     band[width] += 1e-9
     solved = solveh_banded(
         band, (share[:, None] * target).ravel(), overwrite_ab=True, overwrite_b=True
@@ -103,10 +102,11 @@ def durations(times: Array) -> Array:
 def acceleration_band(times: Array) -> Array:
     """Upper band (3, T), in scipy's layout, of the matrix of the summed squared acceleration."""
     count = len(times)
-    before, after = np.diff(times)[:-1], np.diff(times)[1:]
+    gaps = np.diff(times)
+    before, after = gaps[:-1], gaps[1:]
     # Second divided differences on uneven times.
     left, right = 2 / (before * (before + after)), 2 / (after * (before + after))
-    rows = np.stack([left, -(left + right), right])
+    rows = left, -(left + right), right
     share = (before + after) / 2 * RATE
     band = np.zeros((3, count))
     for a in range(3):

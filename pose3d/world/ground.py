@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pose3d.rows import chunks
 from pose3d.skeleton import H36M
 from pose3d.world.contact import Stance
 
@@ -22,6 +23,7 @@ FORWARD = 2.0  # degrees that the neck of a standing person is ahead of the ankl
 LEANING = 35.0  # degrees between trunk and legs, up to where somebody stands
 SPREAD = 10.0  # degrees from where a posture weighs little
 SEARCH = 12.0  # degrees around the posture's up
+AT_ONCE = 16  # directions tried at once: an hour has thousands of stances
 ACROSS_ERROR, ALONG_ERROR = 0.03, 0.12  # of a stance's place, metres, across and along the view
 SETTLED = 0.3  # seconds from where a stance tells its height as well as any
 SPOT = 0.4  # metres within which depths err alike
@@ -91,7 +93,9 @@ def level_up(places: list[Array], seconds: list[Array], prior: Array, error: flo
     while step > 0.05:
         grid = best + step * np.stack(np.meshgrid(*[np.arange(-6, 7)] * 2), -1).reshape(-1, 2)
         grid = grid[np.hypot(*grid.T) <= SEARCH]
-        best = grid[np.argmax([_agreement(kept, tilted(prior, g)) - _cost(g, error) for g in grid])]
+        ups = tilted(prior, grid)
+        alike = np.concatenate([_agreement(kept, ups[c]) for c in chunks(len(ups), AT_ONCE)])
+        best = grid[np.argmax(alike - (grid**2).sum(1) / (2 * error**2))]
         step /= 4
     return tilted(prior, best)
 
@@ -132,13 +136,13 @@ def nearest(height: Array, found: list[Support]) -> NDArray[np.int64]:
 
 
 def tilted(direction: Array, degrees: Array) -> Array:
-    """A unit vector turned by (2,) degrees along two axes at right angles to it."""
+    """A unit vector turned by (..., 2) degrees along two axes at right angles to it."""
     helper = np.array([1.0, 0, 0]) if abs(direction[0]) < 0.7 else np.array([0, 0, 1.0])
     a = unit(np.cross(direction, helper))
-    b = np.cross(direction, a)
-    shift = np.tan(np.radians(np.hypot(*degrees)))
-    length = max(float(np.hypot(*degrees)), 1e-12)
-    return unit(direction + shift * (degrees[0] * a + degrees[1] * b) / length)
+    axes = np.stack([a, np.cross(direction, a)])
+    length = np.linalg.norm(degrees, axis=-1, keepdims=True)
+    shift = np.tan(np.radians(length)) / np.maximum(length, 1e-12)
+    return unit(direction + shift * (degrees @ axes))
 
 
 def unit(vector: Array) -> Array:
@@ -177,16 +181,22 @@ def _angle(a: Array, b: Array) -> Array:
     return np.degrees(np.arccos(np.clip((unit(a) * unit(b)).sum(-1), -1, 1)))
 
 
-def _agreement(people: list[tuple[Array, Array]], up: Array) -> float:
-    """How much heights pile up: a log likelihood, about half a unit for each stance that agrees."""
-    total = 0.0
+def _agreement(people: list[tuple[Array, Array]], ups: Array) -> Array:
+    """How much heights pile up along each of `ups` (G, 3): log likelihoods (G,).
+
+    About half a unit for each stance that agrees.
+    """
+    total = np.zeros(len(ups))
     for places, weight in people:
-        ray = unit(places) @ up
-        error = np.sqrt(ACROSS_ERROR**2 + (ALONG_ERROR * ray) ** 2)
-        density, edges = _density(places @ up, weight, float(np.median(error)))
-        here = np.interp(places @ up, edges, density)
+        heights = ups @ places.T
+        along = ups @ unit(places).T
+        width = np.median(np.sqrt(ACROSS_ERROR**2 + (ALONG_ERROR * along) ** 2), axis=1)
+        here = np.empty_like(heights)
+        for n, height in enumerate(heights):
+            density, edges = _density(height, weight, float(width[n]))
+            here[n] = np.interp(height, edges, density)
         # Half, since every stance is measured against the others, which it moves as well.
-        total += 0.5 * float((weight * np.log(np.maximum(here / weight.sum(), 1e-3))).sum())
+        total += 0.5 * np.log(np.maximum(here / weight.sum(), 1e-3)) @ weight
     return total
 
 
@@ -196,10 +206,6 @@ def _news(places: Array, seconds: Array) -> Array:
         np.floor(places / SPOT).astype(int), axis=0, return_inverse=True, return_counts=True
     )
     return np.minimum(seconds / SETTLED, 1.0) / count[cell.ravel()]
-
-
-def _cost(degrees: Array, error: float) -> float:
-    return float((degrees**2).sum() / (2 * error**2))
 
 
 def _density(heights: Array, weights: Array, width: float = SUPPORT_ERROR) -> tuple[Array, Array]:

@@ -150,14 +150,14 @@ def _change(
 def _lowered(legs: Array, wanted: Array, firm: NDArray[np.bool_], times: Array) -> Array:
     """How far (T, 3) the whole body moves so that standing feet (2, T, 3) are within reach."""
     shift = np.zeros((len(times), 3))
+    bones = np.linalg.norm(np.diff(legs, axis=2), axis=-1)
+    within = STRETCH * (bones[..., 0] + bones[..., 1])
     for _ in range(REACHES):
         lacking = np.zeros((len(times), 3))
         for side in range(2):
-            hip, knee, ankle = (legs[:, side, joint] for joint in range(3))
-            length = np.linalg.norm(knee - hip, axis=1) + np.linalg.norm(ankle - knee, axis=1)
-            reach = wanted[side] - hip - shift
+            reach = wanted[side] - legs[:, side, 0] - shift
             distance = np.linalg.norm(reach, axis=1)
-            excess = np.where(firm[side], distance - STRETCH * length, 0).clip(0)
+            excess = np.where(firm[side], distance - within[:, side], 0).clip(0)
             pull = reach * (excess / np.maximum(distance, 1e-9))[:, None]
             stronger = np.linalg.norm(pull, axis=1) > np.linalg.norm(lacking, axis=1)
             lacking[stronger] = pull[stronger]

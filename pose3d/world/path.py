@@ -169,10 +169,10 @@ def _evidence(
     the plane z = 1. Frames without a place in the path say nothing.
     """
     placed = np.isfinite(path[:, 0])
-    path, joints = (np.where(placed.reshape(-1, *[1] * (a.ndim - 1)), a, 0) for a in (path, joints))
+    path = np.where(placed[:, None], path, 0)
     seen = _known(rays, scores) & placed[:, None]
     ray = np.where(seen[..., None], rays[:, KEYPOINTS], 0).astype(float)
-    joint = joints[:, JOINTS].astype(float)
+    joint = np.where(placed[:, None, None], joints[:, JOINTS], 0).astype(float)
     score = scores[:, KEYPOINTS].astype(float)
     wanted = ray * joint[..., 2:] - joint[..., :2]
     depth = np.maximum(path[:, 2], NEAREST)[:, None]
@@ -181,14 +181,14 @@ def _evidence(
     if robust:
         error = path[:, None, :2] - ray * path[:, None, 2:] - wanted
         weight /= (1 + (error**2).sum(-1) / OUTLIER**2) ** 2
-    pull = np.einsum("tj,tjc->tc", weight, ray)
+    weighted = weight[..., None] * ray
     information = np.zeros((len(path), 3, 3))
     information[:, 0, 0] = information[:, 1, 1] = weight.sum(1)
-    information[:, :2, 2] = information[:, 2, :2] = -pull
-    information[:, 2, 2] = np.einsum("tj,tjc,tjc->t", weight, ray, ray, optimize=True)
+    information[:, :2, 2] = information[:, 2, :2] = -weighted.sum(1)
+    information[:, 2, 2] = np.einsum("tjc,tjc->t", weighted, ray)
     target = np.empty((len(path), 3))
     target[:, :2] = np.einsum("tj,tjc->tc", weight, wanted)
-    target[:, 2] = -np.einsum("tj,tjc,tjc->t", weight, ray, wanted, optimize=True)
+    target[:, 2] = -np.einsum("tjc,tjc->t", weighted, wanted)
     return Evidence(information, target)
 
 
