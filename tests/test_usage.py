@@ -1,7 +1,10 @@
 """Options of the command line: their values, spellings and places, and help about them."""
 
 import json
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -11,6 +14,7 @@ from test_cli import folder, names, run, walk
 
 from pose3d import pipeline
 from pose3d.cli import main
+from pose3d.commands.console import Bars
 from pose3d.errors import UsageError
 from pose3d.sequence import Recording
 
@@ -231,3 +235,41 @@ def test_wrong_usage_is_code_2_however_verbose(run: Run) -> None:
     assert result.exit_code == 2
     assert result.stderr.startswith("Error: nothing lies between")
     assert "Traceback" in result.stderr
+
+
+@pytest.fixture
+def terminal() -> Iterator[tuple[int, int]]:
+    """Both ends of a terminal: to read what is shown, and to show it."""
+    pty = pytest.importorskip("pty", reason="there are no terminals here")
+    ends = pty.openpty()
+    termios = pytest.importorskip("termios")
+    termios.tcsetwinsize(ends[1], (24, 80))
+    os.set_blocking(ends[0], False)
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+def test_a_terminal_is_told_that_it_loads(terminal: tuple[int, int], tmp_path: Path) -> None:
+    shown, end = terminal
+    command = [sys.executable, "-m", "pose3d", "infer", str(tmp_path / "none.mp4")]
+    for more, begin in (([], b"loading pose3d\r"), (["-q"], b"")):
+        assert subprocess.run([*command, *more], stdout=end, stderr=end).returncode == 1
+        seen = os.read(shown, 10_000)
+        assert seen.startswith(begin + b"\x1b[K" * bool(begin) + bytes(tmp_path))
+    told = subprocess.run(command, capture_output=True)
+    assert told.stderr.startswith(bytes(tmp_path))
+
+
+def test_the_networks_loading_is_shown(
+    terminal: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open(terminal[1], "w", closefd=False) as screen:
+        monkeypatch.setattr(sys, "stderr", screen)
+        for shown in (False, True):
+            bars = Bars("walk.mp4", shown=shown)
+            with bars.stage("load"):
+                pass
+            bars.advance("detect", 1, 2)
+            bars.close()
+    assert os.read(terminal[0], 10_000).count(b"walk.mp4: loading") == 1

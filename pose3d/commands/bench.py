@@ -25,9 +25,11 @@ def bench(console: Console, video: Path, as_json: bool, **chosen: Any) -> None:
     Detects, tracks, lifts and saves the first ten seconds of VIDEO, or what --start and --end say,
     and keeps nothing.
     """
-    from pose3d.bench import bench as measure
+    with console.loading():
+        from pose3d.bench import bench as measure
 
     bars = Bars(video.name, shown=not console.quiet)
+    bars.loading()
     try:
         report = measure(video, bars, **chosen)
     finally:

@@ -4,7 +4,8 @@ import logging
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,27 @@ class Bars(Progress):
         bar.total = max(total, done) if total else None
         bar.update(done - bar.n)
 
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count what happens inside, and say of loading, which moves no bar, that it goes on."""
+        if name == "load":
+            self.loading()
+        try:
+            with super().stage(name):
+                yield
+        finally:
+            if "load" in self._bars:
+                self._bars.pop("load").close()
+
+    def loading(self) -> None:
+        """Say, until the first bar moves, that the networks are being loaded: seconds, or more."""
+        if self._shown and sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self.close()
+            words = f"{self._label}: loading"
+            self._bars["load"] = tqdm(total=1, desc=words, bar_format="{desc}", leave=False)
+
     def close(self) -> None:
         """Take the bars off the screen."""
         for bar in self._bars.values():
@@ -82,6 +104,18 @@ class Console:
     def told(self) -> bool:
         """Whether to tell in lines how far it is."""
         return not self.quiet and not self.bars
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """Say meanwhile that the program itself is loading, which takes long from a cold disk."""
+        if not self.bars:
+            yield
+            return
+        print("loading pose3d", end="", file=sys.stderr, flush=True)
+        try:
+            yield
+        finally:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
     def say(self, text: str) -> None:
         """Tell what was done."""

@@ -70,9 +70,10 @@ def detector(
     as_json: bool,
 ) -> None:
     """OKS-AP of a detector on data in COCO's format."""
-    from pose3d.detect import load_detector
-    from pose3d.evaluate.detector import evaluate_detector
-    from pose3d.weights import default
+    with console.loading():
+        from pose3d.detect import load_detector
+        from pose3d.evaluate.detector import evaluate_detector
+        from pose3d.weights import default
 
     # AP is the area under the whole curve, so low scores count too.
     name = detector or default("detector")
@@ -111,8 +112,9 @@ def lifter(
     **chosen: Any,
 ) -> None:
     """Error of a lifter on an archive of motion capture, in mm, seen by random cameras."""
-    from pose3d.evaluate.lifter import evaluate_lifter
-    from pose3d.lift import load_lifter
+    with console.loading():
+        from pose3d.evaluate.lifter import evaluate_lifter
+        from pose3d.lift import load_lifter
     from pose3d.train.noise import NOISES
     from pose3d.weights import default
 

@@ -53,8 +53,9 @@ def export(
     Where a format holds one person, the others' files are beside the first one's: walk.2.bvh.
     What `pose3d render` draws (walk.html, walk.mp4) looks as it does there without any option.
     """
-    from pose3d import batch
-    from pose3d.export.settings import Settings
+    with console.loading():
+        from pose3d import batch
+        from pose3d.export.settings import Settings
 
     settings = Settings(unit, layout)
 

@@ -64,7 +64,8 @@ def infer(
     to look at. A folder stands for the videos in it and in its folders, @list.txt for the lines of
     a file. What is finished already is left as it is; what failed, until --retry-failed.
     """
-    from pose3d import batch
+    with console.loading():
+        from pose3d import batch
 
     try:
         sources = unmade(console, videos, batch.VIDEOS, pattern)
@@ -111,7 +112,8 @@ def detect(
     keypoints drawn on it; --save is for videos. A folder stands for the videos and pictures in it
     and in its folders.
     """
-    from pose3d import batch
+    with context.obj.loading():
+        from pose3d import batch
 
     sources = unmade(context.obj, inputs, batch.VIDEOS | batch.PICTURES, pattern)
     pictures = [item for item in sources if item.path.suffix.lower() in batch.PICTURES]
@@ -204,7 +206,8 @@ def lift(
     with -o. Also takes keypoints of other tools: OpenPose's folders, JSON of AlphaPose, MMPose and
     COCO, tables of MediaPipe's landmarks, and VideoPose3D's .npz.
     """
-    from pose3d import batch
+    with console.loading():
+        from pose3d import batch
 
     settings = batch.Options(**chosen)
     foreign = {"fps": fps, "size": size, "form": form}
@@ -261,7 +264,8 @@ def render(
     html a page with the video and an interactive scene that works without a network. What needs
     no frames (html, --view 3d) can be drawn without the video.
     """
-    from pose3d import batch
+    with console.loading():
+        from pose3d import batch
 
     chosen = Look(**look)
     jobs = batch.plan(expanded(recordings), output, {name: SHOWN[name] for name in save})

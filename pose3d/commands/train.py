@@ -77,7 +77,8 @@ def detector(console: Console, **chosen: Any) -> None:
 
     Several GPUs: torchrun --nproc-per-node N -m pose3d train detector ...
     """
-    from pose3d.train.detector import Recipe, train
+    with console.loading():
+        from pose3d.train.detector import Recipe, train
 
     train(_recipe(Recipe, chosen), console.say)
 
@@ -96,7 +97,8 @@ def detector(console: Console, **chosen: Any) -> None:
 @click.pass_obj
 def lifter(console: Console, **chosen: Any) -> None:
     """Train the temporal lifter on motion capture."""
-    from pose3d.train.lifter import Recipe, train
+    with console.loading():
+        from pose3d.train.lifter import Recipe, train
 
     train(_recipe(Recipe, chosen), console.say)
 

@@ -28,11 +28,12 @@ def view(
     """
     import webbrowser
 
-    check_recording(recording)
-    from pose3d.batch import no_video, video_of
-    from pose3d.sequence import Recording
-    from pose3d.viewer.serve import Server
+    with console.loading():
+        from pose3d.batch import no_video, video_of
+        from pose3d.sequence import Recording
+        from pose3d.viewer.serve import Server
 
+    check_recording(recording)
     loaded = Recording.load(recording)
     film = video_of(recording, loaded, video)
     if film is None:
