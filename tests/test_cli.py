@@ -357,11 +357,11 @@ def test_a_lifted_recording_is_lifted_anew_elsewhere(
 
 def test_errors_are_told_with_their_units(run: Run) -> None:
     truth = ROOT / "data" / "rendered_walk.truth.npz"
-    lines = run("evaluate", "poses", truth, truth).stdout.splitlines()
-    assert lines[0] == "person 1: 240 frames, 100% of those in the truth"
-    assert lines[1].split() == ["MPJPE", "0.0", "mm"]
-    assert lines[4].split() == ["MPJVE", "0.0", "mm/s"]
-    assert lines[-1].split() == ["RWrist", "0.0", "mm"]
+    lines = [line.split() for line in run("evaluate", "poses", truth, truth).stdout.splitlines()]
+    assert lines[0] == ["frames", "found", "MPJPE", "PA-MPJPE", "N-MPJPE", "MPJVE"]
+    assert lines[1] == ["mm", "mm", "mm", "mm/s"]
+    assert lines[2] == ["person", "1", "240", "100%", "0.0", "0.0", "0.0", "0.0"]
+    assert lines[-1] == ["RWrist", "0.0"]
     found = json.loads(run("evaluate", "poses", truth, truth, "--json").stdout)
     assert found["people"]["person 1"]["mpjpe"] == 0
 

@@ -137,6 +137,7 @@ def test_a_truth_of_odd_shapes_is_named(crossing: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["evaluate", "poses", str(crossing), f"{tmp_path}/odd.npz"])
     assert result.exit_code == 1
     assert "odd.npz is no file of joints (joints of shape (2, 4, 17, 3)" in result.stderr
-    result = CliRunner().invoke(main, ["evaluate", "poses", str(CROSSING), str(CROSSING)])
+    (tmp_path / "walk.json").write_text('{"meta": {}, "keypoint_names": [], "people": []}')
+    result = CliRunner().invoke(main, ["evaluate", "poses", f"{tmp_path}/walk.json", str(CROSSING)])
     assert result.exit_code == 2
-    assert "no recording" in result.stderr
+    assert "give a recording" in result.stderr

@@ -20,6 +20,7 @@ from pose3d import export
 from pose3d.export.capsules import body
 from pose3d.export.rig import solve
 from pose3d.export.space import JOINTS
+from pose3d.sequence import Recording
 
 TENTH_OF_A_MILLIMETRE = 1e-4
 TYPES = {5121: "<u1", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
@@ -192,6 +193,29 @@ def test_all_triangles_look_outwards() -> None:
     np.testing.assert_allclose(np.linalg.norm(mesh.normals, axis=1), 1)
 
 
+def folded(recording: Recording, joints: slice) -> Recording:
+    """Everyone with some joints all at the hip."""
+    people = []
+    for each in recording.people:
+        assert each.pose is not None and each.pose.world is not None
+        world = each.pose.world.copy()
+        world[:, joints] = world[:, :1]
+        people.append(replace(each, pose=replace(each.pose, world=world)))
+    return recording.with_people(tuple(people))
+
+
+@pytest.mark.parametrize(("joints", "bodies"), [(slice(None), 0), (slice(1, 4), 2)])
+def test_bones_without_length(joints: slice, bodies: int, tmp_path: Path) -> None:
+    recording = folded(performance(5), joints)
+    export.write(recording, tmp_path / "walk.glb")
+    scene = Scene(tmp_path / "walk.glb")
+    assert len(scene.file.get("meshes", ())) == bodies
+    for n in range(len(scene.file["accessors"])):
+        assert np.isfinite(scene.numbers(n)).all()
+    expected = world_of(recording, 0)[0]
+    np.testing.assert_allclose(scene.joints(1, 0.0), expected, atol=TENTH_OF_A_MILLIMETRE)
+
+
 @pytest.mark.network
 def test_khronos_validator_finds_nothing(tmp_path: Path) -> None:
     node, npm = shutil.which("node"), shutil.which("npm")
@@ -216,6 +240,8 @@ def test_khronos_validator_finds_nothing(tmp_path: Path) -> None:
         "nobody": recording.with_people(()),
         "lost": recording.with_people((seen, lost(other))),
         "moment": performance(1).with_people(performance(1).people[:1]),
+        "point": folded(recording, slice(None)),
+        "legless": folded(recording, slice(1, 4)),
         "crowd": recording.with_people(tuple(replace(seen, id=n) for n in range(1, 51))),
     }
     files = [tmp_path / f"{name}.glb" for name in cases]

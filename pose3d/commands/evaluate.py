@@ -36,9 +36,9 @@ def poses(prediction: Path, truth: Path, as_json: bool) -> None:
     """
     from pose3d.evaluate.recordings import evaluate_files
 
-    check_recording(prediction)
-    if truth.suffix.lower() != ".npz":
-        check_recording(truth)
+    for path in (prediction, truth):
+        if path.suffix.lower() != ".npz":
+            check_recording(path)
     errors = evaluate_files(prediction, truth)
     if as_json:
         click.echo(json.dumps(asdict(errors)))

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from pose3d.export.rig import CHILDREN, NODES, TIPS, Array
 
+LEAST = 1e-6  # metres: what is shorter has no direction, and no capsule
 AROUND, RINGS = 12, 3  # corners of a capsule's rings, and how many each of its ends has
 
 # Half the width and half the depth of a bone's capsule, in lengths of the bone, by the joint in
@@ -55,19 +56,23 @@ def places_at_rest(offsets: Array) -> Array:
 
 
 def body(offsets: Array) -> Mesh:
-    """Capsules around a rig whose nodes are so far (N, 3) from their parents at rest."""
+    """Capsules around a rig whose nodes are so far (N, 3) from their parents at rest.
+
+    None of a rig that is one point.
+    """
     places = places_at_rest(offsets)
     parts = []
     for n, node in enumerate(NODES):
         for child in CHILDREN[n]:
             length = float(np.linalg.norm(offsets[child]))
-            if length > 0:
+            if length > LEAST:
                 halves = _halves(_HALVES, NODES[child].name)
                 parts.append((n, places[n], places[child], length * np.array(halves)))
         if node.name in TIPS and (halves := _halves(_TIP_HALVES, node.name)):
             tip = TIPS[node.name] * np.linalg.norm(offsets[n])
-            thick = np.linalg.norm(tip) * np.array(halves)
-            parts.append((n, places[n], places[n] + tip, thick))
+            length = float(np.linalg.norm(tip))
+            if length > LEAST:
+                parts.append((n, places[n], places[n] + tip, length * np.array(halves)))
     found = [(n, *_capsule(start, end, halves)) for n, start, end, halves in parts]
     counts = np.cumsum([0, *(len(points) for _, points, _, _ in found)])
     if not found:

@@ -15,7 +15,7 @@ import pygltflib as gltf
 from numpy.typing import NDArray
 
 from pose3d import __version__
-from pose3d.export.capsules import body, places_at_rest
+from pose3d.export.capsules import Mesh, body, places_at_rest
 from pose3d.export.rig import CHILDREN, NODES, TIPS, held, posed, solve
 from pose3d.export.settings import Settings
 from pose3d.export.space import Motion, frame_of, motions
@@ -105,7 +105,10 @@ def _person(bodies: Bodies, motion: Motion, span: tuple[float, float]) -> list[i
         below = [first + child for child in CHILDREN[n]]
         nodes.append(gltf.Node(name=node.name, translation=_floats(place), children=below))
     holder = _add(nodes, gltf.Node(name=f"Person {motion.id}", children=[first]))
-    shown = _add(nodes, _shape(bodies, turns.offsets, rest, motion.id, first, rest_height))
+    shown = [holder]
+    shape = body(turns.offsets)
+    if len(shape.points):  # joints that are one point have none
+        shown.append(_add(nodes, _shape(bodies, shape, rest, motion.id, first, rest_height)))
     keys = bodies.numbers(motion.time)
     bodies.animate(first, gltf.TRANSLATION, keys, turns.root)
     for n in range(len(NODES)):
@@ -118,7 +121,7 @@ def _person(bodies: Bodies, motion: Motion, span: tuple[float, float]) -> list[i
         at, there = presence
         sizes = np.repeat(there[:, None], 3, 1)
         bodies.animate(holder, gltf.SCALE, bodies.numbers(at), sizes, gltf.ANIM_STEP)
-    return [holder, shown]
+    return shown
 
 
 def _presence(
@@ -136,14 +139,13 @@ def _presence(
 
 def _shape(
     bodies: Bodies,
-    offsets: NDArray[np.float64],
+    shape: Mesh,
     rest: NDArray[np.float64],
     number: int,
     first: int,
     height: float,
 ) -> gltf.Node:
     """A body on the nodes from `first` on, as a node that shows it."""
-    shape = body(offsets)
     up = np.array([0.0, height, 0.0])
     bound = np.repeat(np.eye(4)[None], len(NODES), 0)
     bound[:, 3, :3] = -(rest + up)  # column-major: the last row here is the translation
