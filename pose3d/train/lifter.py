@@ -1,13 +1,13 @@
 """Train the temporal lifter: what makes ``checkpoints/temporal.safetensors``.
 
-Reads top to bottom: recipe, network, loop, save. Motion, cameras and noise are drawn on the device
-in whole batches; all chance comes from the seed and the step, so a resumed run is exact.
+Reads top to bottom: recipe, network, loop, depth, save. Motion, cameras and noise are drawn on the
+device in whole batches; all chance comes from the seed and the step, so a resumed run is exact.
 """
 
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 
@@ -16,13 +16,16 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pose3d.detect.base import choose_device
-from pose3d.evaluate.lifter import evaluate_lifter
+from pose3d.evaluate.lifter import MEASURED, evaluate_lifter
 from pose3d.lift import load_lifter, normalise
 from pose3d.lift.lifter import Lifter
 from pose3d.lift.network import TemporalModel
-from pose3d.train import cameras, motion
+from pose3d.train import cameras, depth, motion
 from pose3d.train.noise import HARD, NOISES, Noise, shake
 from pose3d.train.schedule import choose_half, described, ema, follow, resume, save_state, schedule
+
+# Sequences by which depths are fitted, so many at once, and frames of each.
+DEPTH_SEQUENCES, DEPTH_BATCH, DEPTH_FRAMES = 2048, 128, 9
 
 
 @dataclass(frozen=True)
@@ -122,13 +125,18 @@ def train(recipe: Recipe, log: Callable[[str], None] = print) -> None:
         if late:
             break
 
-    weights = {k: v.half().cpu() for k, v in average.items() if "num_batches" not in k}
+    network.load_state_dict(average)
+    factor = depth_factor(network, bank, recipe)
+    log(f"depths times {factor:.3f}")
+    deep = depth.deepened(average, factor)
+    weights = {k: v.half().cpu() for k, v in deep.items() if "num_batches" not in k}
     metadata = {
         "architecture": "temporal",
         "config": json.dumps(
             {**config, "normalisation": "person", "rate": motion.FRAMES_PER_SECOND}
         ),
         "recipe": described(recipe),
+        "depths_times": f"{factor:.4f}",
     }
     save_file(weights, recipe.out / "temporal.safetensors", metadata)
     if recipe.held_out:
@@ -156,6 +164,24 @@ def draw_batch(
     joints = seen.joints[:, middle] - seen.joints[:, middle, :1]
     target = torch.einsum("btij,btkj->btki", rotation[:, middle], joints)
     return inputs[:, margin:-margin], target.flatten(0, 1)
+
+
+@torch.inference_mode()
+def depth_factor(network: TemporalModel, bank: motion.MotionBank, recipe: Recipe) -> float:
+    """What this network's depths are to be multiplied by, of motion as it was trained on.
+
+    The motion is varied: a lifter is surer of what it knows as it was recorded. The noise is our
+    detector's, and the focal length known, as where it is asked how far away somebody is.
+    """
+    chance = torch.Generator(bank.points.device).manual_seed(recipe.seed)
+    ahead = replace(recipe, batch=DEPTH_BATCH, outputs=DEPTH_FRAMES, noise=MEASURED, wrong_focal=0)
+    predicted, truth = [], []
+    network.eval()
+    for _ in range(DEPTH_SEQUENCES // DEPTH_BATCH):
+        inputs, target = draw_batch(bank, ahead, chance)
+        predicted.append(depth.lifted(network, inputs))
+        truth.append(target.unflatten(0, (-1, DEPTH_FRAMES)))
+    return depth.fitted_factor(torch.cat(predicted), torch.cat(truth))
 
 
 def pose_loss(predicted: Tensor, target: Tensor) -> Tensor:
