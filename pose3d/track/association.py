@@ -8,6 +8,7 @@ only continue who was there a moment ago (Zhang et al., "ByteTrack", ECCV 2022).
 second for people who are hidden; what lasts longer is :mod:`pose3d.track.stitch`'s.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from math import exp, hypot
 from typing import Any
@@ -20,6 +21,7 @@ from pose3d.likeness import covered, oks, overlap, widened
 from pose3d.sequence import People, Person
 from pose3d.skeleton import COCO
 from pose3d.track.appearance import BINS_OF_BOTH, colours
+from pose3d.track.growing import Growing
 from pose3d.track.stitch import Fragment, people_of
 
 MAX_GAP = 1.0  # seconds that a track waits for its person
@@ -34,40 +36,11 @@ LONG_MEMORY = 0.6  # seconds over which it is for somebody hidden
 LOOK_EVERY = 0.1  # seconds between looks at what people wear
 LOOKS = 0.5  # seconds of looks that are added up
 CLEAR = 0.1  # share of a box that others may cover while one looks
-FIRST = 32  # rows of a track that there is room for at first
-GROWTH = 1.125  # times as much when it is full
 
 
-class Rows:
-    """An array that grows row by row, and by no more than it needs."""
-
-    def __init__(self, kind: np.dtype[Any]) -> None:
-        self._array = np.empty(FIRST, kind)
-        self._count = 0
-
-    def append(self, row: Any) -> None:
-        """Add a row at the end."""
-        if self._count == len(self._array):
-            more = np.empty(int(GROWTH * self._count), self._array.dtype)
-            more[: self._count] = self._array
-            self._array = more
-        self._array[self._count] = row
-        self._count += 1
-
-    def __len__(self) -> int:
-        return self._count
-
-    @property
-    def all(self) -> NDArray[Any]:
-        """All rows (T,), not to be kept while more come."""
-        return self._array[: self._count]
-
-
-# One array for all: many small ones that grow at a time leave holes in memory.
 SEEN = np.dtype(
     [
-        ("frame", np.int64),
-        ("time", np.float64),
+        ("moment", np.int32),
         ("box", np.float32, 4),
         ("keypoints", np.float32, (len(COCO), 2)),
         ("score", np.float32, len(COCO)),
@@ -86,14 +59,15 @@ class Track:
     """
 
     scene: int
-    rows: Rows = field(default_factory=lambda: Rows(SEEN))
+    moments: Growing  # everybody's
+    rows: Growing = field(default_factory=lambda: Growing(SEEN))
     frame: int = -1
     time: float = -np.inf
     box: NDArray[np.float32] = field(default_factory=lambda: np.zeros(4, np.float32))
     keypoints: NDArray[np.float32] = field(default_factory=lambda: np.zeros((17, 2), np.float32))
     score: NDArray[np.float32] = field(default_factory=lambda: np.zeros(17, np.float32))
     velocity: tuple[float, float] = (0.0, 0.0)  # pixels/second
-    looks: Rows = field(default_factory=lambda: Rows(LOOK))
+    looks: Growing = field(default_factory=lambda: Growing(LOOK))
     looked: float = -np.inf
 
     def add(self, index: int, time: float, people: People, row: int) -> None:
@@ -109,7 +83,7 @@ class Track:
             self.velocity = keep * vx + new * x, keep * vy + new * y
         self.frame, self.time = index, time
         self.box, self.keypoints, self.score = people.boxes[row], keypoints, score
-        self.rows.append((index, time, self.box, keypoints, score))
+        self.rows.append((len(self.moments) - 1, self.box, keypoints, score))
 
     def moved(self, time: float) -> tuple[float, float]:
         """How far the person should have come since last seen; at most their height."""
@@ -127,34 +101,32 @@ class Track:
     @property
     def pace(self) -> tuple[float, float]:
         """Pixels a second over the last half second or so."""
-        rows = self.rows.all
-        first = rows[np.searchsorted(rows["time"], self.time - LONG_MEMORY)]
-        seconds = self.time - float(first["time"])
+        first = self.rows[bisect_left(self.rows, self.time - LONG_MEMORY, key=self._time)]
+        seconds = self.time - self._time(first)
         if seconds < MEMORY:
             return self.velocity
         x, y = (self.keypoints.mean(0) - first["keypoints"].mean(0)).tolist()
         return x / seconds, y / seconds
 
+    def _time(self, row: Any) -> float:
+        """Seconds at which a row was seen."""
+        return float(self.moments[row["moment"]]["time"])
+
     def look(self, time: float, histogram: NDArray[np.float32]) -> None:
         """Remember what the person wears now."""
-        if not len(self.looks) or time - self.looks.all[-1]["time"] > LOOKS:
+        if not len(self.looks) or time - self.looks[-1]["time"] > LOOKS:
             self.looks.append((time, histogram))
         else:
-            self.looks.all[-1]["colours"] += histogram.astype(np.float16)
+            self.looks[-1]["colours"] += histogram.astype(np.float16)
 
-    def fragment(self) -> Fragment:
-        """The track, which ends, as arrays."""
-        rows, looks = self.rows.all, self.looks.all
-        return Fragment(
-            self.scene,
-            rows["frame"],
-            rows["time"],
-            rows["box"],
-            rows["keypoints"],
-            rows["score"],
-            looks["time"],
-            looks["colours"],
-        )
+    def fragment(
+        self, frames: NDArray[np.int64], times: NDArray[np.float64], start: int = 0
+    ) -> Fragment:
+        """The track, which ends, as arrays; `frames` and `times` are of moments from `start` on."""
+        moments, *seen = self.rows.taken()
+        first, stop = int(moments[0]) - start, int(moments[-1]) + 1 - start
+        chosen = slice(first, stop) if stop - first == len(moments) else moments - start
+        return Fragment(self.scene, frames[chosen], times[chosen], *seen, *self.looks.taken())
 
 
 class Tracker:
@@ -175,7 +147,7 @@ class Tracker:
 
     def __init__(self, min_seconds: float = MIN_SECONDS) -> None:
         self.min_seconds = min_seconds
-        self._moments = Rows(MOMENT)
+        self._moments = Growing(MOMENT)
         self._live: list[Track] = []
         self._done: list[Fragment] = []
         self._scene = 0
@@ -206,7 +178,10 @@ class Tracker:
             self._scene += 1
         lost = [track for track in self._live if cut or time - track.time > MAX_GAP]
         if lost:
-            self._done += [track.fragment() for track in lost]
+            for track in lost:
+                start = int(track.rows[0]["moment"])
+                frames, times = self._moments.fields(start)
+                self._done.append(track.fragment(frames, times, start))
             self._live = [track for track in self._live if track not in lost]
 
         people = distinct(people)
@@ -219,7 +194,7 @@ class Tracker:
             free = [track for track in self._live if track not in taken]
             pairs += match(free, people, hesitant, time, HESITANT_SIMILARITY)
         known = {row for _, row in pairs}
-        begun = [(Track(self._scene), row) for row in sure if row not in known]
+        begun = [(Track(self._scene, self._moments), row) for row in sure if row not in known]
         self._live += [track for track, _ in begun]
         for track, row in pairs + begun:
             track.add(index, time, people, row)
@@ -232,9 +207,9 @@ class Tracker:
         Rows run from a person's first to last frame; those where they were not found hold NaN and
         score 0. The tracker forgets everyone.
         """
-        fragments = self._done + [track.fragment() for track in self._live]
+        frames, times = self._moments.taken()
+        fragments = self._done + [track.fragment(frames, times) for track in self._live]
         self._done, self._live = [], []
-        frames, times = (self._moments.all[name].copy() for name in MOMENT.names or ())
         return people_of(fragments, frames, times, self.min_seconds)
 
     def _look(self, index: int, time: float, picture: Frame) -> None:

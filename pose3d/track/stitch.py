@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pose3d.likeness import oks, overlap
+from pose3d.rows import chunks
 from pose3d.sequence import Keypoints2D, Person
 from pose3d.track.appearance import difference
 
@@ -133,7 +134,9 @@ def without_doubles(fragments: list[Fragment]) -> list[Fragment]:
         if a in gone or b in gone:
             continue
         one, other = fragments[a], fragments[b]
-        _, at, there = np.intersect1d(one.frames, other.frames, return_indices=True)
+        _, at, there = np.intersect1d(
+            one.frames, other.frames, assume_unique=True, return_indices=True
+        )
         if len(at) < 0.5 * min(len(one.frames), len(other.frames)):
             continue
         some = np.linspace(0, len(at) - 1, min(len(at), 50)).astype(int)
@@ -335,15 +338,20 @@ def _meetings(one: Fragment, other: Fragment) -> list[tuple[float, float]]:
     rows = rows[(rows >= start) & (rows <= end)]
     if not len(rows):
         return []
-    boxes = [
-        np.stack([np.interp(rows, part.times, side) for side in part.boxes.T], 1)
-        for part in (one, other)
+    near = [
+        overlap(*(_boxes_at(rows[some], part) for part in (one, other))) > MEETING
+        for some in chunks(len(rows))
     ]
-    meet = rows[overlap(boxes[0], boxes[1]) > MEETING]
+    meet = rows[np.concatenate(near)]
     if not len(meet):
         return []
     groups = np.split(meet, np.flatnonzero(np.diff(meet) > AROUND / 2) + 1)
     return [(float(group[0]), float(group[-1])) for group in groups]
+
+
+def _boxes_at(times: Array, part: Fragment) -> Array:
+    """Where somebody's box is (N, 4), between what was found."""
+    return np.stack([np.interp(times, part.times, side) for side in part.boxes.T], 1)
 
 
 def _sequence(part: Fragment, frames: NDArray[np.int64], times: Array) -> Keypoints2D:
