@@ -12,6 +12,12 @@ from pose3d.evaluate.recordings import evaluate_files
 ROOT = Path(__file__).resolve().parents[1]
 VIDEO, TRUTH = ROOT / "data" / "rendered_walk.mp4", ROOT / "data" / "rendered_walk.truth.npz"
 
+# By what `benchmarks/walk.py` calls them.
+BOUNDS = {
+    "path": 4, "tilt": 2, "floor's height": 2, "skate": 2, "lowest sole": 1, "PA-MPJPE": 40,
+    "knee": 10, "elbow": 10,
+}  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def walk() -> pose3d.Recording:
@@ -50,6 +56,20 @@ def test_the_rendered_walker_in_3d_is_near_the_truth(
     errors = evaluate_files(tmp_path / "walk.pose3d.npz", TRUTH)
     assert errors.coverage["person 1"] > 0.97
     assert errors.people["person 1"].pa_mpjpe < 60
+
+
+def test_the_rendered_walkers_world_is_true(walk: pose3d.Recording) -> None:
+    """Path, floor, feet and knees, where the camera and how tall he is are known."""
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    from walk import measured
+
+    with np.load(TRUTH, allow_pickle=False) as arrays:
+        truth = {name: arrays[name] for name in arrays.files}
+    focal, height = truth["camera_matrix"][0, 0], f"{truth['body_height']:.3f}m"
+    found = pose3d.pipeline.lift(walk, device="cpu", focal_length=float(focal), height=height)
+    for what, off in measured(found, truth).items():
+        [bound] = (b for begin, b in BOUNDS.items() if begin in what)
+        assert abs(off) <= bound, what
 
 
 @pytest.mark.network

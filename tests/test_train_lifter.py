@@ -6,12 +6,23 @@ import numpy as np
 import pytest
 import torch
 
-from pose3d.lift import normalise
+from pose3d.body import CHAIN_SHARE, bone_lengths, stature
+from pose3d.lift import load_lifter, normalise
 from pose3d.lift.network import TemporalModel
 from pose3d.skeleton import COCO, H36M_PARENTS
-from pose3d.train import cameras, motion
-from pose3d.train.lifter import Recipe, train
+from pose3d.train import cameras, depth, motion
+from pose3d.train import lifter as lifter_training
+from pose3d.train.lifter import Recipe, depth_factor, train
 from pose3d.train.noise import CLEAN, Noise, shake
+from pose3d.weights import load
+
+HDM05 = Path(__file__).resolve().parents[2] / "shared/data/motion/hdm05.npz"
+
+
+@pytest.fixture(autouse=True)
+def fewer_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Depths are fitted by an eighth of the sequences, for time's sake."""
+    monkeypatch.setattr(lifter_training, "DEPTH_SEQUENCES", 256)
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +117,50 @@ def test_noise_knows_how_wrong_it_is() -> None:
     assert (score == 0).float().mean() > 0.001
 
 
+def people(archive: Path) -> torch.Tensor:
+    """Joints (64, 9, 17, 3) of people seen from all sides, z forward."""
+    bank = motion.load_motion([archive], torch.device("cpu"))
+    chance = torch.Generator().manual_seed(4)
+    return cameras.look(motion.draw(bank, 64, 9, chance), chance).joints
+
+
+def test_flat_depths_are_found_whatever_the_size(archive: Path) -> None:
+    truth = people(archive)
+    assert depth.fitted_factor(truth, truth) == pytest.approx(1, abs=1e-3)
+    for flat in (0.8, 1.1):
+        made = 1.7 * truth * torch.tensor([1, 1, flat])
+        assert depth.fitted_factor(made, truth) == pytest.approx(1 / flat, abs=1e-3)
+    # Few that are quite wrong decide nothing, and who has learnt nothing is left alone.
+    made[:6] = made[:6].roll(1, 2)
+    assert depth.fitted_factor(made, truth) == pytest.approx(1 / flat, abs=0.02)
+    chance = torch.Generator().manual_seed(0)
+    assert depth.fitted_factor(torch.randn(truth.shape, generator=chance), truth) == 1
+
+
+def test_stature_is_that_of_a_recordings_people(archive: Path) -> None:
+    truth = people(archive)
+    found = [CHAIN_SHARE * stature(bone_lengths(joints.numpy())) for joints in truth]
+    np.testing.assert_allclose(depth._stature(truth).numpy(), found, rtol=1e-4)
+
+
+def test_deepened_weights_change_depths_alone() -> None:
+    network = TemporalModel(17, 3, 17, (3, 3), channels=16).eval()
+    x = torch.randn(2, 12, 51)
+    with torch.no_grad():
+        before = network(x)
+        network.load_state_dict(depth.deepened(network.state_dict(), 1.25))
+        after = network(x)
+    torch.testing.assert_close(after, before * torch.tensor([1, 1, 1.25]))
+
+
+@pytest.mark.skipif(not HDM05.exists(), reason="the motion archives are not here")
+def test_depths_of_the_bundled_lifter_are_as_large_as_they_are() -> None:
+    """Nearly, of motion that it was not made with: before they were fitted, 1.13 was missing."""
+    bank = motion.load_motion([HDM05], torch.device("cpu"))
+    network = load_lifter("temporal", "cpu").network
+    assert abs(depth_factor(network, bank, Recipe((HDM05,), Path())) - 1) < 0.08
+
+
 def test_a_resumed_run_equals_an_uninterrupted_one(archive: Path, tmp_path: Path) -> None:
     recipe = {
         "archives": (archive,), "filter_widths": (3, 3), "channels": 16, "steps": 4, "batch": 4,
@@ -125,8 +180,6 @@ def test_a_resumed_run_equals_an_uninterrupted_one(archive: Path, tmp_path: Path
 
 
 def test_training_makes_it_better_and_the_file_loads(archive: Path, tmp_path: Path) -> None:
-    from pose3d.lift import load_lifter
-
     lines: list[str] = []
     recipe = Recipe((archive,), tmp_path, filter_widths=(3, 3), channels=64, steps=60, batch=32,
                     outputs=2, device="cpu", warmup=5, report=20, rate=3e-3)  # fmt: skip
@@ -138,3 +191,12 @@ def test_training_makes_it_better_and_the_file_loads(archive: Path, tmp_path: Pa
     joints = lifter(keypoints, np.ones((20, 17)), np.arange(20) / 25, (400, 400))
     assert joints.shape == (20, 17, 3)
     assert np.isfinite(joints).all()
+    # What is saved has the fitted depths; what a run goes on with has not.
+    [told] = [line for line in lines if line.startswith("depths times")]
+    factor = float(load(str(tmp_path / "temporal.safetensors")).metadata["depths_times"])
+    assert told == f"depths times {factor:.3f}"
+    assert factor != 1
+    average = torch.load(tmp_path / "state.pt", weights_only=True)["average"]["shrink.weight"]
+    rows = lifter.network.shrink.weight.unflatten(0, (17, 3))
+    factors = torch.tensor([1, 1, factor])[:, None, None]
+    torch.testing.assert_close(rows, average.unflatten(0, (17, 3)) * factors, rtol=2e-3, atol=1e-5)
