@@ -29,11 +29,18 @@ class Program(click.Group):
             ctx.obj.complain("Interrupted", where=False)
             ctx.exit(130)  # as shells have it: 128 + SIGINT
         except click.ClickException as error:
-            ctx.obj.record(error.format_message())
+            if ctx.obj:  # else there is no such command, and nothing was asked of it
+                ctx.obj.record(error.format_message())
             raise
         except PoseError as error:
             ctx.obj.complain(f"Error: {error}")
             ctx.exit(2 if isinstance(error, UsageError) else 1)
+        except (click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:  # a fault of ours, most likely: a page of code helps nobody
+            more = "" if ctx.obj.verbose else " (--verbose shows where)"
+            ctx.obj.complain(f"Error: {type(error).__name__}: {error}{more}")
+            ctx.exit(1)
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
         """In the order in which they are used."""

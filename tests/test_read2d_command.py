@@ -65,6 +65,10 @@ def test_wrong_usage(tmp_path: Path) -> None:
         result = run("lift", path, "--size", size)
         assert result.exit_code == 2
         assert "1920x1080" in result.output
+    for name in ("text.json", "text.npz"):
+        (tmp_path / name).write_text("hello")
+        result = run("lift", tmp_path / name)
+        assert (result.exit_code, "not what its suffix says" in result.stderr) == (1, True)
     (tmp_path / "cat.json").write_text(json.dumps({"cat": 1}))
     result = run("lift", tmp_path / "cat.json")
     assert result.exit_code == 1

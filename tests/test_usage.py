@@ -273,3 +273,71 @@ def test_the_networks_loading_is_shown(
             bars.advance("detect", 1, 2)
             bars.close()
     assert os.read(terminal[0], 10_000).count(b"walk.mp4: loading") == 1
+
+
+def test_nothing_is_written_into_a_video(run: Run, folder: Path) -> None:
+    video = walk(folder / "walk.mp4")
+    before = video.read_bytes()
+    for option in ("--report", "--log-file"):
+        result = run("infer", video, option, video)
+        assert result.exit_code == 2
+        assert f"{video} is there and no text: give another file" in result.stderr
+    assert video.read_bytes() == before
+    assert names(folder) == ["walk.mp4"]
+
+
+def test_empty_names_are_refused(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a shell makes of a variable that is not set."""
+    walk(folder / "walk.mp4")
+    monkeypatch.chdir(folder)
+    assert run("nonsense").exit_code == 2
+    for command in ("infer", "detect", "lift", "render", "view", "bench"):
+        result = run(command, "")
+        assert result.exit_code == 2, result.output
+        assert "Traceback" not in result.output
+    for arguments in (["infer", "walk.mp4"], ["render", "walk.pose3d.npz"]):
+        result = run(*arguments, "--save", "")
+        assert (result.exit_code, "say which files to write" in result.stderr) == (2, True)
+    assert names(folder) == ["walk.mp4"]
+
+
+def test_a_reason_names_its_file(run: Run, folder: Path) -> None:
+    result = run("infer", walk(folder / "walk.mp4"), "--person", "9")
+    assert result.exit_code == 1
+    assert result.stderr == f"{folder}/walk.mp4: there is no person 9: there is only person 1\n"
+
+
+def test_no_fault_of_ours_is_a_page_of_code(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pose3d.weights.default", lambda _: {}["fault"])
+    result = run("weights", "default")
+    assert result.exit_code == 1
+    assert result.stderr == "Error: KeyError: 'fault' (--verbose shows where)\n"
+    assert "Traceback" in run("weights", "default", "--verbose").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["weights", "convert", "compact", "compact.bin"], "let its name end like that"),
+        (["weights", "export", "compact", "compact.txt"], "is .onnx"),
+        (["train", "lifter", "--archive", "{file}", "--out", "runs", "--rate", "nan"], "no number"),
+        (["train", "lifter", "--archive", "{file}", "--out", "runs", "--minutes", "inf"], "'inf'"),
+        (["lift", "walk.json", "--fps", "nan"], "no number"),
+    ],
+)
+def test_odd_values_of_other_commands(
+    run: Run, tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    (tmp_path / "file").touch()
+    result = run(*(text.format(file=tmp_path / "file") for text in arguments))
+    assert result.exit_code == 2, result.output
+    assert says in result.stderr
+
+
+def test_results_are_no_annotations(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "found.json").write_text("[]")
+    (tmp_path / "images").mkdir()
+    files = ("--annotations", tmp_path / "found.json", "--images", tmp_path / "images")
+    result = run("evaluate", "detector", *files)
+    assert result.exit_code == 1
+    assert "found.json has no images and annotations" in result.stderr

@@ -126,9 +126,13 @@ def expand(
     ------
     PoseError
         If a folder, pattern or list gives nothing.
+    UsageError
+        If a name is empty.
     """
     found: list[Input] = []
     for text in [os.fspath(argument) for argument in inputs]:
+        if not text:
+            raise UsageError("a name that is empty was given: write . for the current folder")
         if text.startswith("@") and not Path(text).exists():
             found += _listed(Path(text[1:]), suffixes, ours, pattern)
         else:

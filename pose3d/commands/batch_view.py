@@ -60,7 +60,9 @@ class BatchView(Listener):
         elif outcome.status == SKIPPED:
             tell_nothing(self._console, job, outcome.reason)
         else:
-            self._console.complain(outcome.reason, where=False)
+            named = job.source.stem in outcome.reason
+            where = "" if named else f"{job.source}: "
+            self._console.complain(where + outcome.reason, where=False)
 
 
 def tell(console: Console, job: Job, outcome: Outcome) -> None:

@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
+from pose3d.commands.values import Number
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 # As in pose3d.read2d, which needs numpy.
@@ -31,7 +33,7 @@ class Size(click.ParamType):
 
 _OPTIONS: tuple[Callable[..., Any], ...] = (
     click.option(
-        "--fps", type=click.FloatRange(0, 1000, min_open=True), metavar="N",
+        "--fps", type=Number(0, 1000, min_open=True), metavar="N",
         help="Frames a second, for keypoints of another tool.",
     ),
     click.option(

@@ -268,7 +268,7 @@ def render(
         from pose3d import batch
 
     chosen = Look(**look)
-    jobs = batch.plan(expanded(recordings), output, {name: SHOWN[name] for name in save})
+    jobs = batch.plan(expanded(recordings), output, _suffixes(save))
 
     def work(job: "Job", bars: Bars) -> None:
         _report(console, job, batch.render(job, video, chosen, overwrite, bars), bars)
@@ -278,6 +278,8 @@ def render(
 
 def _suffixes(names: Collection[str]) -> dict[str, str]:
     """How files are called; the recording itself comes first, whatever may become of the rest."""
+    if not names:
+        raise UsageError("say which files to write, as in --save npz")
     return {name: suffix for name, suffix in (WRITTEN | PLOTS).items() if name in names}
 
 

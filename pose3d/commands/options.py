@@ -10,7 +10,7 @@ import click
 
 from pose3d.choices import DECODERS, ENGINES, PRECISIONS, SHORT_SIDES, STEPS
 from pose3d.commands.configuration import configure
-from pose3d.commands.values import Count, Device, Names, Part, Seconds
+from pose3d.commands.values import Count, Device, Names, Part, Seconds, TextFile
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -209,7 +209,7 @@ OPTIONS: dict[str, Callable[[F], F]] = {
         help="Do only the I-th of N parts of the files, for several machines.",
     ),
     "report": click.option(
-        "--report", metavar="FILE.jsonl", type=click.Path(path_type=Path, dir_okay=False),
+        "--report", metavar="FILE.jsonl", type=TextFile(),
         help="Where to write what became of every file; of several, report.jsonl by default.",
     ),
     "ray": click.option(
@@ -232,7 +232,7 @@ OPTIONS: dict[str, Callable[[F], F]] = {
     ),
     "log_file": click.option(
         "--log-file", metavar="FILE", is_eager=True, expose_value=False, callback=_listen,
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=TextFile(),
         help="Write every event with its time to a file.",
     ),
 }  # fmt: skip

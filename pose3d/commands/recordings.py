@@ -47,9 +47,11 @@ def check_recording(path: Path, keypoints: bool = False) -> None:
     from pose3d.batch import OURS, PICTURES, VIDEOS
     from pose3d.read2d.mistaken import mistaken
 
-    suffix, recording = path.suffix.lower(), path.with_suffix(".npz")
-    if suffix in VIDEOS | PICTURES and path.stem.endswith(OURS) and recording.exists():
-        raise UsageError(f"{path} was drawn of {recording}: give that")
+    suffix = path.suffix.lower()
+    if suffix in VIDEOS | PICTURES and path.stem.endswith(OURS):
+        recording = path.with_suffix(".npz")
+        if recording.exists():
+            raise UsageError(f"{path} was drawn of {recording}: give that")
     if suffix in VIDEOS:
         raise UsageError(f"{path} is a video: `pose3d infer {path}` makes a recording of it")
     if suffix in PICTURES:

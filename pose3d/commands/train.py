@@ -7,6 +7,7 @@ import click
 
 from pose3d.commands.console import Console
 from pose3d.commands.options import COMMON, options
+from pose3d.commands.values import Number
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -21,11 +22,11 @@ def schedule(function: Any) -> Any:
         ),
         click.option("--seed", type=int, metavar="N", help="Of all chance."),
         click.option(
-            "--minutes", "stop_after", type=click.FloatRange(0, min_open=True), metavar="M",
+            "--minutes", "stop_after", type=Number(0, min_open=True), metavar="M",
             help="Save and stop after so long; the same command goes on from there.",
         ),
         click.option(
-            "--rate", type=click.FloatRange(0, min_open=True), metavar="R", help="Learning rate.",
+            "--rate", type=Number(0, min_open=True), metavar="R", help="Learning rate.",
         ),
         click.option("--warmup", type=click.IntRange(1), metavar="N", help="Steps to full rate."),
         click.option("--batch", type=click.IntRange(1), metavar="N", help="Examples a step."),
@@ -58,9 +59,7 @@ def train() -> None:
 @click.option(
     "--short-side", type=click.IntRange(64), metavar="PX", help="Of its input once it is trained."
 )
-@click.option(
-    "--body-rate", type=click.FloatRange(0), metavar="R", help="Share of the rate for the body."
-)
+@click.option("--body-rate", type=Number(0), metavar="R", help="Share of the rate for the body.")
 @click.option(
     "--frozen-blocks", type=click.IntRange(0), metavar="N",
     help="First blocks of the body that stay as they are: R-50 has 16, R-101 33, MoveNet 17.",

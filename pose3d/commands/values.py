@@ -1,5 +1,6 @@
 """What options can be besides text and numbers: times, names, counts, parts, devices."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -21,6 +22,19 @@ class Seconds(click.ParamType):
         if not 1 <= len(parts) <= 3 or not all(0 <= part < float("inf") for part in parts):
             self.fail(f"{value!r} is no time: write seconds, or 1:30", param, ctx)
         return sum(part * 60**n for n, part in enumerate(reversed(parts)))
+
+
+class Number(click.FloatRange):
+    """A number within a range, and no NaN, which no range refuses."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """A float."""
+        number = float(super().convert(value, param, ctx))
+        if number != number or abs(number) == float("inf"):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return number
 
 
 class Names(click.ParamType):
@@ -74,6 +88,27 @@ class Part(click.ParamType):
         if not 1 <= part <= parts:
             self.fail(f"{value!r} is no part: write 1/8 to 8/8", param, ctx)
         return part, parts
+
+
+class TextFile(click.Path):
+    """A file to which lines are added: a new one, or one that holds text, and no video."""
+
+    name = "file"
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path."""
+        path = Path(super().convert(value, param, ctx))  # type: ignore[arg-type]
+        try:
+            with open(path, "rb") as file:
+                begin = file.read(1024)
+        except OSError:
+            return path  # who writes to it says what is wrong, if anything
+        if b"\0" in begin:
+            self.fail(f"{path} is there and no text: give another file", param, ctx)
+        return path
 
 
 class Device(click.ParamType):

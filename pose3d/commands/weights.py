@@ -10,6 +10,7 @@ import click
 
 from pose3d.commands.console import Console
 from pose3d.commands.options import COMMON, options
+from pose3d.errors import UsageError
 
 if TYPE_CHECKING:
     from pose3d.weights import Weights
@@ -116,6 +117,7 @@ def convert(console: Console, source: str, out: Path, dialect: str | None, overw
     """
     from pose3d.weights import convert as write
 
+    _check_suffix(out, ".safetensors")
     console.say(f"wrote {write(source, out, dialect=dialect, overwrite=overwrite)}")
 
 
@@ -157,8 +159,15 @@ def export(
     """
     from pose3d.detect.onnx import export_onnx
 
+    _check_suffix(out, ".onnx")
     for path in export_onnx(detector, out, size=size, dialect=dialect, overwrite=overwrite):
         console.say(f"wrote {path}")
+
+
+def _check_suffix(out: Path, suffix: str) -> None:
+    """Refuse a name that says that a file is something else."""
+    if not out.is_dir() and out.suffix.lower() != suffix:
+        raise UsageError(f"{out}: what is written is {suffix}, so let its name end like that")
 
 
 def _where(entry: "Weights") -> str:

@@ -54,8 +54,15 @@ def evaluate_detector(
         Use every n-th picture.
     progress
         Called with the number of pictures done, batch by batch.
+
+    Raises
+    ------
+    PoseError
+        If the annotations are none, or a picture cannot be read.
     """
     coco = read_annotations(annotations)
+    if not isinstance(coco, dict) or not {"images", "annotations"} <= coco.keys():
+        raise PoseError(f"{annotations} has no images and annotations, as COCO's annotations have")
     pictures = coco["images"][::every]
     results: list[dict[str, Any]] = []
     # Pictures of one size run as one batch.

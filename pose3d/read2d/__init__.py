@@ -148,6 +148,8 @@ def _found(path: Path, size: tuple[int, int] | None, form: str | None) -> "Found
             raise PoseError(f"{path} holds people of one picture{hint}")
         known = ", ".join(FORMATS)
         raise PoseError(f"{path} holds no keypoints in a known way: there are {known} (--format)")
+    if path.suffix.lower() in (".json", ".npz"):
+        raise PoseError(f"{path} is empty, damaged, or not what its suffix says")
     if form not in (None, "mediapipe"):
         raise PoseError(f"{path} is no file of {form}")
     return mediapipe.read_csv(path, size)
