@@ -44,7 +44,7 @@ plot_option = click.option(
 
 @click.command(cls=Sectioned)
 @click.argument("videos", nargs=-1, required=True, metavar="VIDEO|FOLDER|GLOB|@LIST...")
-@options("output")
+@options("output_anywhere")
 @save_option("npz,mp4", WRITTEN)
 @plot_option
 @options("devices", *DETECTION, *LIFTING, "overwrite", *BATCH, *COMMON)
@@ -94,7 +94,7 @@ def _gives(given: str, suffixes: frozenset[str], pattern: str | None) -> bool:
 
 @click.command(cls=Sectioned)
 @click.argument("inputs", nargs=-1, required=True, metavar="VIDEO|PICTURE|FOLDER|GLOB|@LIST...")
-@options("output")
+@options("output_anywhere")
 @save_option("npz", KEYPOINT_FORMATS)
 @options("devices", *DETECTION, "overwrite", *BATCH, *COMMON)
 @click.pass_context

@@ -82,6 +82,10 @@ def _use_registry(ctx: click.Context, _param: click.Parameter, path: Path | None
 OPTIONS: dict[str, Callable[[F], F]] = {
     "output": click.option(
         "-o", "--output", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
+        help="Folder for the results; else beside each input.",
+    ),
+    "output_anywhere": click.option(
+        "-o", "--output", metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
         help="Folder for the results, or s3://bucket/out and the like; else beside each input.",
     ),
     "detector": click.option(
