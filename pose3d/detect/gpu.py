@@ -67,15 +67,21 @@ class GpuRCNN(Regions):
         return cast("Candidates", self._now.regions(work, pictures, sizes))
 
     def keypoints(self, maps: Maps, picture: Tensor, areas: Tensor) -> tuple[Tensor, Tensor]:
-        """Where they are, of people filled up to one of few numbers."""
-        recorded = self._now.regions.outputs if self._now else None
+        """Where they are, of people filled up to one of few numbers.
+
+        Also where nothing is recorded yet, so that what came before changes no answer: libraries
+        choose algorithms by the number.
+        """
         count = len(picture)
-        if not self._now or recorded is None or maps is not recorded.maps or not count:
+        if not count:
             return super().keypoints(maps, picture, areas)
         size = max(1 << (count - 1).bit_length(), FEWEST)
-        picture, areas = F.pad(picture, (0, size - count)), F.pad(areas, (0, 0, 0, size - count))
-        repeated = self._now.keypoints.setdefault(size, Repeated(self._recorder))
-        points, mass = repeated(partial(super().keypoints, maps), picture, areas)
+        filled = F.pad(picture, (0, size - count)), F.pad(areas, (0, 0, 0, size - count))
+        work = partial(super().keypoints, maps)
+        recorded = self._now.regions.outputs if self._now else None
+        if self._now and recorded is not None and maps is recorded.maps:
+            work = partial(self._now.keypoints.setdefault(size, Repeated(self._recorder)), work)
+        points, mass = work(*filled)
         return points[:count], mass[:count]
 
     def dense(self, pictures: Tensor) -> Maps:
