@@ -35,7 +35,7 @@ BELOW_HIP = 0.35  # metres that a foot which carries somebody is lower than the 
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Stance:
     """A foot that stands for a while.
 

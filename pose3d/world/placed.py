@@ -105,8 +105,9 @@ def walked(
     lock
         Whether feet that stand bind the path.
     """
-    root, evidence = root_path(body.joints, rays, scores, body.times)
-    path = body.size * root @ rotation.T + translation
+    path, evidence = root_path(body.joints, rays, scores, body.times)
+    for c in chunks(len(path)):
+        path[c] = body.size * path[c] @ rotation.T + translation
     if not lock:
         return Walk(path, [step for step, _ in steps], np.zeros((len(steps), 3)))
     seen = Computed(lambda rows: evidence[rows].scaled(body.size).turned(rotation, translation))
