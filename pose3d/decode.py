@@ -1,24 +1,26 @@
 """From a file's packets to frames: opening, seeking, counting, damage."""
 
 import heapq
+import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pose3d import limits
 from pose3d.errors import PoseError
 
 if TYPE_CHECKING:  # av takes longer than all of `pose3d --help`
     from av import VideoFrame
-    from av.codec.hwaccel import HWAccel
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
 COVER = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC
 MICROSECONDS = 1_000_000
+_log = logging.getLogger(__name__)
 NAMING_OTHERS = frozenset(  # formats whose files are lists of other files
     ["concat", "dash", "hds", "hls", "image2", "imf", "lavfi", "sdp", "rtsp", "vobsub",
      "webm_dash_manifest"]
@@ -86,10 +88,7 @@ def opened(
         # a file could name others, or addresses, that would be opened.
         formats = ",".join(av.formats_available - NAMING_OTHERS)
         options = {"protocol_whitelist": "file", "format_whitelist": formats}
-        decoder = None if gpu is None else _decoder_of(gpu)
-        container = av.open(
-            f"file:{path}", options=options, metadata_errors="replace", hwaccel=decoder
-        )
+        container = _container(path, options, gpu)
     except PermissionError:
         raise PoseError(f"{path} cannot be read: its permissions forbid it") from None
     except (av.FFmpegError, ValueError) as error:
@@ -107,16 +106,27 @@ def opened(
         # What the pictures themselves say may be another size. They are stored in whole blocks.
         stream.codec_context.options = {"max_pixels": str(limits.FRAME_PIXELS * 9 // 8)}
         large = stream.width * stream.height > limits.THREADED_PIXELS
-        stream.thread_type = "SLICE" if large or gpu is not None else threads
+        there = stream.codec_context.is_hwaccel
+        stream.thread_type = "SLICE" if large or there else threads
         yield container, stream
 
 
-def _decoder_of(gpu: int) -> "HWAccel":
-    """NVDEC of a GPU, whose pictures stay in its memory, in this thread's context: PyTorch's."""
+def _container(path: Path, options: dict[str, str], gpu: int | None) -> "InputContainer":
+    """A file, opened, with NVDEC of a GPU where there is one.
+
+    Its pictures stay in the GPU's memory, in the context of this thread: PyTorch's.
+    """
+    import av
     from av.codec.hwaccel import HWAccel
 
-    context: dict[str, object] = {"primary_ctx": "0", "current_ctx": "1"}
-    return HWAccel("cuda", gpu, options=context, is_hw_owned=True)
+    opening: Any = partial(av.open, f"file:{path}", options=options, metadata_errors="replace")
+    if gpu is not None:
+        context: dict[str, object] = {"primary_ctx": "0", "current_ctx": "1"}
+        decoder = HWAccel("cuda", gpu, options=context, is_hw_owned=True)
+        with suppress(av.FFmpegError, NotImplementedError):
+            return opening(hwaccel=decoder)  # type: ignore[no-any-return]
+        _log.warning("the GPU does not decode %s: the CPU does", path)
+    return opening()  # type: ignore[no-any-return]
 
 
 def decoded(

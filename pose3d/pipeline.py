@@ -182,7 +182,8 @@ def search(
     find_people = Sparing(_follower(model), size, gauge_of(model))
     at_once = getattr(model, "at_once", 1)
 
-    frames_of = frames_for(video, getattr(model, "device", "cpu"), options.decoder)
+    decoder = options.decoder if getattr(model, "takes_planes", False) else "cpu"
+    frames_of = frames_for(video, getattr(model, "device", "cpu"), decoder)
     with (
         closing(read_ahead(chunks(frames_of, size), depth=1)) as batches,
         # Later chunks are looked at while the caller goes on with earlier ones.

@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from conftest import write_clip
 from numpy.typing import NDArray
 
@@ -404,3 +405,13 @@ def test_read_ahead_ends_when_interrupted() -> None:
     while threads() and time.monotonic() < until:
         time.sleep(0.01)
     assert not threads()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_what_no_gpu_decodes_is_decoded_here(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(tmp_path / "clip.mp4", np.arange(12))
+    frames = list(Video(path).stored(gpu=0))
+    assert [number(frame.image) for frame in frames] == list(range(12))
+    assert "the CPU does" in caplog.text

@@ -98,11 +98,14 @@ class PeopleFinder(ABC):
     chunk
         Frames of a video that :meth:`follow` wants at once, counted from the file's first; None
         where that makes no difference.
+    takes_planes
+        Whether :meth:`follow` is as content with frames that are not RGB yet.
     at_once
         How many chunks are best looked at side by side, so that none waits for another's end.
     """
 
     chunk: int | None = None
+    takes_planes = False
     at_once = 1
 
     def __init__(

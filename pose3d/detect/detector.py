@@ -86,6 +86,7 @@ class Detector(PeopleFinder):
                 self.parts.streams + 1, "look", torch.set_num_threads, (1,)
             )
         if self.device.type == "cuda":
+            self.takes_planes = True
             self.at_once = 2  # one is on its way to the GPU while that is at work on the other
             self._alone, self._stream = Lock(), torch.cuda.Stream(self.device)
         self.calibration = torch.from_numpy(np.asarray(calibration, np.float32)).to(self.device)
