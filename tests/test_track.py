@@ -11,6 +11,7 @@ from pose3d.frame import Frame
 from pose3d.sequence import People, Person
 from pose3d.track import Tracker, oks
 from pose3d.track.appearance import colours, difference
+from pose3d.track.growing import BLOCK, Growing
 
 FPS = 30
 RED, BLUE, GREEN = (200, 30, 30), (30, 40, 180), (30, 150, 40)
@@ -347,6 +348,27 @@ def test_eight_people_for_long_are_followed_in_time() -> None:
     everyone = tracker.finish()
     assert len(everyone) == 8
     assert time.process_time() - since < 2
+
+
+def test_rows_grow_over_many_blocks() -> None:
+    kind = np.dtype([("n", np.int32), ("place", np.float32, (32, 2))])
+    count = 3 * (BLOCK // kind.itemsize) + 5
+    rows = Growing(kind)
+    for n in range(count):
+        rows.append((n, np.full((32, 2), n / 2)))
+    assert len(rows) == count
+    assert [int(rows[n]["n"]) for n in (0, count // 2, -1)] == [0, count // 2, count - 1]
+    rows[-1]["place"] += 1
+    for start in (0, 7, count // 2, count - 1):
+        numbers, places = rows.fields(start)
+        np.testing.assert_array_equal(numbers, np.arange(start, count))
+        assert places.shape == (count - start, 32, 2)
+    numbers, places = rows.taken()
+    np.testing.assert_array_equal(places[:-1, 0, 0], np.arange(count - 1) / 2)
+    assert places[-1, 3, 1] == (count - 1) / 2 + 1
+    assert len(rows) == 0
+    with pytest.raises(IndexError):
+        rows[0]
 
 
 def test_oks_is_cocos() -> None:
