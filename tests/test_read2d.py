@@ -360,7 +360,7 @@ def entry(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("", "no columns|no rows"),
+        ("", "empty, damaged, or not what"),
         ("{", "no JSON"),
         ("[" * 100_000, "no JSON"),
         ("[1, 2]", "known way"),
