@@ -10,6 +10,7 @@ from pose3d.batch.derived import check_made, outdated
 from pose3d.batch.drawing import write
 from pose3d.batch.inputs import Job, folder_from
 from pose3d.batch.outcome import SKIPPED, Outcome, check_alike, facts_now, meta_of
+from pose3d.composed import without_composed
 from pose3d.errors import UsageError
 from pose3d.export.json_file import write_picture as write_json
 from pose3d.files import check_writable, replacing, sweep
@@ -128,7 +129,7 @@ def _detect_picture(job: Job, options: Options, overwrite: bool, progress: Progr
     with progress.stage("load"):
         detector = pipeline.loaded_detector(options)
     with progress.stage("detect"):
-        people = detector([picture])[0][: pipeline.count(options.people)]
+        people = without_composed(detector([picture])[0])[: pipeline.count(options.people)]
     facts["source"]["size"] = [picture.shape[1], picture.shape[0]]
     for name, path in outputs.items():
         with replacing(path) as part:
