@@ -100,11 +100,12 @@ class Planes:
 
     def patch(self, rows: range, columns: range) -> NDArray[np.uint8]:
         """RGB (R, C, 3) of some pixels; colours are the nearest."""
-        halves = np.ix_(np.array(rows) // 2, np.array(columns) // 2)
+        import cv2
+
+        down, across = np.array(rows) // 2, np.array(columns) // 2
         y = self.y[rows.start : rows.stop : rows.step, columns.start : columns.stop : columns.step]
-        seen = np.stack([y, self.u[halves], self.v[halves]], -1).astype(np.float32)
-        rgb = seen @ self.mix[:, :3].T + self.mix[:, 3]
-        return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+        u, v = (plane.take(down, 0).take(across, 1) for plane in (self.u, self.v))
+        return cv2.transform(cv2.merge([y, u, v]), self.mix)  # type: ignore[return-value]
 
     def rows(self, step: int) -> NDArray[np.uint8]:
         """Every so many-th row's brightness, as stored."""

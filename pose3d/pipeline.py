@@ -108,7 +108,7 @@ def detect(
     video = Video(path, start=chosen.start, end=chosen.end)
     with progress.stage("load"):
         facts = detection_facts(Path(path), chosen, detector)
-    tracker, watch = Tracker(chosen.min_track), Watch()
+    tracker, watch, watched = Tracker(chosen.min_track), Watch(), "scenes" not in chosen.skip
     frames = 0
     with (
         Journal(journal, decisive(facts)) if journal else nullcontext() as notes,
@@ -121,7 +121,7 @@ def detect(
         for batch, answers in found:
             with progress.stage("track"):
                 for frame, people in zip(batch, answers, strict=True):
-                    cut = watch.see(frame, people.boxes)
+                    cut = watched and watch.see(frame, people.boxes)
                     tracker.update(frame.index, frame.time, people, frame, cut)
             frames += len(batch)
     if frames < 2:

@@ -1,8 +1,9 @@
 """The stages in order, on squares that stand for people."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import av
@@ -195,3 +196,20 @@ def test_gpus_get_pictures_as_they_are_decoded(clip: Path) -> None:
     for one, other in zip(here, there, strict=True):
         assert (one.index, one.time) == (other.index, other.time)
         np.testing.assert_array_equal(one.image, other.image)
+
+
+@pytest.mark.parametrize(("skip", "people"), [((), 2), (("scenes",), 1)])
+def test_cuts_can_be_left_out_of_account(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, skip: tuple[str, ...], people: int
+) -> None:
+    monkeypatch.setattr("pose3d.watch.Watch._is_cut", cuts_at(15))
+    recording = pipeline.detect(clip, detector=find_squares, skip=skip, min_track=0.4, people=9)
+    there = [person for person in recording.people if person.keypoints.box[0, 0] < 80]
+    assert len(there) == people
+    assert len(recording.meta["scenes"]) == (0 if skip else 2)
+
+
+def cuts_at(frame: int) -> Callable[..., bool]:
+    """Sees a cut at the frame of that number."""
+    numbers = count()
+    return lambda _watch, _grey: next(numbers) == frame
