@@ -12,6 +12,7 @@ from conftest import find_squares
 from numpy.typing import NDArray
 
 from pose3d import pipeline
+from pose3d.detect import base
 from pose3d.errors import PoseError
 from pose3d.memory import Gauge, Sparing, gauge_of
 from pose3d.sequence import People
@@ -94,3 +95,23 @@ def test_only_gpus_are_measured() -> None:
     if torch.cuda.is_available():
         taken = on_gpu.cost(lambda: torch.zeros(1 << 20, device="cuda:0"))
         assert (1 << 22) <= taken < on_gpu.free()
+
+
+def test_memory_is_given_back_when_much_more_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    held, trimmed = [500 * 2**20], []
+
+    def trim(_: int) -> int:
+        trimmed.append(held[0])
+        held[0] = 450 * 2**20
+        return 1
+
+    monkeypatch.setattr(base, "_of_glibc", lambda name: trim if name == "malloc_trim" else None)
+    monkeypatch.setattr(base, "_held", lambda: held[0])
+    before = base.give_back_memory(0)
+    assert before == 450 * 2**20
+    held[0] = 480 * 2**20
+    assert base.give_back_memory(before) == before and len(trimmed) == 1
+    held[0] = 520 * 2**20
+    assert base.give_back_memory(before) == before and len(trimmed) == 2
+    monkeypatch.setattr(base, "_of_glibc", lambda _: None)
+    assert base.give_back_memory(7) == 7

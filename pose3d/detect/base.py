@@ -6,6 +6,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from shutil import which
 from typing import TypeVar
 
@@ -19,6 +20,7 @@ from pose3d.frame import Frame
 from pose3d.sequence import People
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+MUCH = 64 * 2**20  # bytes
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8  # of glibc's malloc.h
 T = TypeVar("T")
 
@@ -68,10 +70,30 @@ def keep_memory() -> None:
         mallopt(M_ARENA_MAX, 1)
 
 
-def give_back_memory() -> None:
-    """Give the system what glibc keeps and nobody uses: between blocks that stay, that adds up."""
-    if trim := _of_glibc("malloc_trim"):
-        trim(0)
+def give_back_memory(before: int) -> int:
+    """Give the system what glibc keeps and nobody uses: between blocks that stay, that adds up.
+
+    Parameters
+    ----------
+    before
+        Bytes that were held when it was last done; nothing is done unless they are many more now,
+        for fetching them anew takes time.
+
+    Returns
+    -------
+    Bytes that are held, to be asked about next time.
+    """
+    trim = _of_glibc("malloc_trim")
+    if trim is None or _held() < before + MUCH:
+        return before
+    trim(0)
+    return _held()
+
+
+def _held() -> int:
+    """Bytes of memory that this process takes, on Linux."""
+    pages = Path("/proc/self/statm").read_text("ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _of_glibc(name: str) -> Callable[..., int] | None:

@@ -26,7 +26,6 @@ SAME_PERSON = 0.7  # similarity of keypoints, COCO's OKS, from which two are one
 SEEN = 0.2  # peak mass from which a keypoint is to be seen
 SECOND_LOOK = 2.0  # pixels of a picture's second look, in those of the first
 CHUNK = 16  # frames of a video that share a region and a scale
-GIVE_BACK = 8  # chunks after which memory is given back; fetching it anew takes 1 % of their time
 Pictures = Sequence[NDArray[np.uint8]] | Uploaded
 T = TypeVar("T")
 S = TypeVar("S")
@@ -91,7 +90,7 @@ class Detector(PeopleFinder):
             self._alone, self._stream = Lock(), torch.cuda.Stream(self.device)
         self.calibration = torch.from_numpy(np.asarray(calibration, np.float32)).to(self.device)
         self.short_side, self.adapts = short_side, adapts
-        self._followed = 0  # chunks of videos
+        self._held = 0  # bytes, when memory was last given back
         # A person's score is at most that of the box: no keypoints for boxes that cannot count.
         least = max(min_score, Limits.min_box_score)
         self.limits = Limits(people=max_people, min_box_score=least)
@@ -126,9 +125,8 @@ class Detector(PeopleFinder):
         The first and the last frame say where people are and how large, and are looked at no
         closer; see :mod:`pose3d.detect.framing`. The answer depends on these frames alone.
         """
-        self._followed += 1
-        if self._followed % GIVE_BACK == 0 and self.device.type == "cpu":
-            give_back_memory()
+        if self.device.type == "cpu":
+            self._held = give_back_memory(self._held)
         pictures = self._taken(frames)
         first = whole(*frames[0].size, self.short_side)
         with self._turn():
