@@ -11,8 +11,7 @@ import torch
 from conftest import find_squares
 from numpy.typing import NDArray
 
-from pose3d import pipeline
-from pose3d.detect import base
+from pose3d import heap, pipeline
 from pose3d.errors import PoseError
 from pose3d.memory import Gauge, Sparing, gauge_of
 from pose3d.sequence import People
@@ -105,13 +104,13 @@ def test_memory_is_given_back_when_much_more_is_held(monkeypatch: pytest.MonkeyP
         held[0] = 450 * 2**20
         return 1
 
-    monkeypatch.setattr(base, "_of_glibc", lambda name: trim if name == "malloc_trim" else None)
-    monkeypatch.setattr(base, "_held", lambda: held[0])
-    before = base.give_back_memory(0)
+    monkeypatch.setattr(heap, "_of_glibc", lambda name: trim if name == "malloc_trim" else None)
+    monkeypatch.setattr(heap, "_held", lambda: held[0])
+    before = heap.give_back_memory(0)
     assert before == 450 * 2**20
     held[0] = 480 * 2**20
-    assert base.give_back_memory(before) == before and len(trimmed) == 1
+    assert heap.give_back_memory(before) == before and len(trimmed) == 1
     held[0] = 520 * 2**20
-    assert base.give_back_memory(before) == before and len(trimmed) == 2
-    monkeypatch.setattr(base, "_of_glibc", lambda _: None)
-    assert base.give_back_memory(7) == 7
+    assert heap.give_back_memory(before) == before and len(trimmed) == 2
+    monkeypatch.setattr(heap, "_of_glibc", lambda _: None)
+    assert heap.give_back_memory(7) == 7

@@ -12,13 +12,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pose3d.detect.base import PeopleFinder, give_back_memory
+from pose3d.detect.base import PeopleFinder
 from pose3d.detect.compact import CompactRCNN, Limits, Maps, Regions
 from pose3d.detect.engine import OpenVINORCNN, choose_engine
 from pose3d.detect.framing import Framing, around, closer, whole
 from pose3d.detect.upload import Uploaded
 from pose3d.errors import UsageError
 from pose3d.frame import Frame
+from pose3d.heap import give_back_memory
 from pose3d.likeness import oks
 from pose3d.sequence import People
 

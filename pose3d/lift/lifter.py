@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pose3d.detect.base import choose_device
 from pose3d.errors import UsageError
+from pose3d.heap import give_back_memory
 from pose3d.lift import normalise
 from pose3d.lift.gpu import Products
 from pose3d.lift.network import TemporalModel
@@ -62,6 +63,7 @@ class Lifter:
         self.rate = rate
         gpu = self.device.type == "cuda"
         self.chunk = GPU_CHUNK if gpu else CHUNK
+        self._held = 0  # bytes, when memory was last given back
         self._run: Callable[[Tensor], Tensor] = Products(self.network) if gpu else self.network
 
     def __call__(
@@ -105,6 +107,8 @@ class Lifter:
         _check(keypoints, scores, times, len(self.keypoints))
         if intrinsics is None:
             intrinsics = default_intrinsics(size)
+        if self.device.type == "cpu":  # a detector's maps leave much behind
+            self._held = give_back_memory(self._held)
         sure = (scores > 0) & ~np.isnan(keypoints).any(-1)
         joints = np.full((len(times), len(self.joints), 3), np.nan, np.float32)
         for piece in _pieces(sure.any(1), times):
