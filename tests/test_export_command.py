@@ -114,6 +114,13 @@ def test_what_people_look_at_is_what_render_draws(film: Path, tmp_path: Path) ->
     assert large.stat().st_size > page.stat().st_size + 1000  # it holds a copy of the video
 
 
+def test_what_is_finished_is_named_beside_what_is_drawn(film: Path) -> None:
+    assert run("render", film, "--save", "png").exit_code == 0
+    more = run("render", film, "--save", "png,gif")
+    assert more.exit_code == 0
+    assert f"left as they are: {film.stem}.png" in more.output
+
+
 def test_a_page_without_its_video_says_so(film: Path, tmp_path: Path) -> None:
     walk, video = Path(shutil.copy(film, tmp_path)), film.with_name("walk.mp4")
     page = tmp_path / "walk.pose3d.html"

@@ -42,6 +42,9 @@ def render(
     without = [form for form in outputs if source is None and needs_video(form, look)]
     drawn = {form: path for form, path in outputs.items() if form not in without}
     outcome = write(recording, source, drawn, progress, look)
+    if kept := [path.name for form, path in job.outputs.items() if form not in outputs]:
+        said = f"finished before, and left as they are: {', '.join(kept)}"
+        outcome = replace(outcome, warnings=(*outcome.warnings, said))
     if source is not None:
         return outcome
     missing = no_video(job.source, recording, video)
