@@ -211,8 +211,7 @@ def agreement(_: Table, given: argparse.Namespace) -> None:
 def video(table: Table, given: argparse.Namespace) -> None:
     """A video from file to recording, beside decoding it and doing nothing."""
     import pose3d
-    from pose3d.pipeline import frames_for
-    from pose3d.video import Video
+    from pose3d.video import Video, frames_for
 
     path = given.video
     frames = sum(1 for _ in Video(path).stored())

@@ -117,10 +117,11 @@ def _container(path: Path, options: dict[str, str], gpu: int | None) -> "InputCo
     Its pictures stay in the GPU's memory, in the context of this thread: PyTorch's.
     """
     import av
-    from av.codec.hwaccel import HWAccel
 
     opening: Any = partial(av.open, f"file:{path}", options=options, metadata_errors="replace")
     if gpu is not None:
+        from av.codec.hwaccel import HWAccel
+
         context: dict[str, object] = {"primary_ctx": "0", "current_ctx": "1"}
         decoder = HWAccel("cuda", gpu, options=context, is_hw_owned=True)
         with suppress(av.FFmpegError, NotImplementedError):

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     Found = Generator[tuple[list[Frame], list[People]]]
     Elsewhere = Callable[[Video, dict[str, Any], Progress], Found]
 
-MANY_CORES = 8  # decode faster than a GPU's decoder, and leave something for the rest
 HEIGHT_OF = "--height says how tall person"  # how a warning begins that lifting anew takes back
 T = TypeVar("T")
 DetectorLike = Callable[[Sequence[NDArray[np.uint8]]], list[People]]
@@ -173,7 +172,7 @@ def search(
         One that is loaded already.
     """
     from pose3d.memory import Sparing, gauge_of
-    from pose3d.video import read_ahead
+    from pose3d.video import frames_for, read_ahead
 
     with progress.stage("load"):
         model = detector if callable(detector) else loaded_detector(options)
@@ -334,32 +333,6 @@ def load(path: str | PathLike[str]) -> Recording:
         If the file is missing, damaged, of a newer schema or no recording.
     """
     return Recording.load(path)
-
-
-def frames_for(video: "Video", device: Any, decoder: str = "cpu") -> "Iterator[Frame]":
-    """A video's frames as a device takes them best: GPUs are faster at making them RGB.
-
-    Parameters
-    ----------
-    video
-        Whose.
-    device
-        That sees them.
-    decoder
-        Who decodes for a GPU, as in :class:`Options`.
-    """
-    if not str(device).startswith("cuda"):
-        yield from video
-        return
-    import torch
-
-    if decoder == "cpu" or (decoder == "auto" and torch.get_num_threads() >= MANY_CORES):
-        yield from video.stored()
-    else:
-        # This thread's context is what the decoder is going to work in.
-        with torch.cuda.device(device):
-            torch.cuda.synchronize()
-            yield from video.stored(torch.cuda.current_device())
 
 
 def _follower(model: Any) -> "Callable[[Sequence[Frame]], list[People]]":

@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # av takes longer than all of `pose3d --help`
 
 T = TypeVar("T")
 
+MANY_CORES = 8  # decode faster than a GPU's decoder, and leave something for the rest
 SAME_TIME = 1e-6  # seconds; --start 1.001 shall find the frame at 1001/1000
 
 
@@ -281,6 +282,32 @@ class Video:
             self.warnings.append(f"{ledger.errors} damaged frames were left out")
         if ledger.repeated:
             self.warnings.append(f"{ledger.repeated} frames with the time of another were left out")
+
+
+def frames_for(video: Video, device: Any, decoder: str = "cpu") -> Iterator[Frame]:
+    """A video's frames as a device takes them best: GPUs are faster at making them RGB.
+
+    Parameters
+    ----------
+    video
+        Whose.
+    device
+        That sees them.
+    decoder
+        Who decodes for a GPU, as in :class:`~pose3d.options.Options`.
+    """
+    if not str(device).startswith("cuda"):
+        yield from video
+        return
+    import torch
+
+    if decoder == "cpu" or (decoder == "auto" and torch.get_num_threads() >= MANY_CORES):
+        yield from video.stored()
+    else:
+        # This thread's context is what the decoder is going to work in.
+        with torch.cuda.device(device):
+            torch.cuda.synchronize()
+            yield from video.stored(torch.cuda.current_device())
 
 
 def read_ahead(items: Iterable[T], depth: int) -> Generator[T]:

@@ -17,7 +17,7 @@ from pose3d.errors import PoseError, UsageError
 from pose3d.frame import Stored
 from pose3d.progress import Progress
 from pose3d.sequence import People, Recording
-from pose3d.video import Video
+from pose3d.video import Video, frames_for
 
 
 def test_two_people_through_all_stages(clip: Path) -> None:
@@ -189,8 +189,8 @@ def test_people_to_keep(clip: Path) -> None:
 
 def test_gpus_get_pictures_as_they_are_decoded(clip: Path) -> None:
     video = Video(clip)
-    here = list(pipeline.frames_for(video, "cpu", "gpu"))
-    there = list(pipeline.frames_for(video, "cuda:0", "cpu"))
+    here = list(frames_for(video, "cpu", "gpu"))
+    there = list(frames_for(video, "cuda:0", "cpu"))
     assert all(isinstance(frame.picture, np.ndarray) for frame in here)
     assert all(isinstance(frame.picture, Stored) for frame in there)
     for one, other in zip(here, there, strict=True):

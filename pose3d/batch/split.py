@@ -35,7 +35,7 @@ from pose3d.journal import Journal, OtherFramesError, parts_of
 from pose3d.options import Options
 from pose3d.progress import Progress
 from pose3d.sequence import People, Recording
-from pose3d.video import SAME_TIME, Frame, NoFrameError, Video, read_ahead
+from pose3d.video import SAME_TIME, Frame, NoFrameError, Video, frames_for, read_ahead
 
 if TYPE_CHECKING:
     from pose3d.pipeline import Found
@@ -123,7 +123,7 @@ class Helpers:
         if len(parts) < 2:
             raise WholeError("it is too short, or says too little of its frames' times")
         work, tally = Work(search, options), _Tally(progress, video.info.frames)
-        frames = pipeline.frames_for(video, self.places[0].device)
+        frames = frames_for(video, self.places[0].device)
         with (
             Crew(parts, work, tally, self.places, self.logs) as crew,
             closing(_Answers(crew, parts)) as answers,
